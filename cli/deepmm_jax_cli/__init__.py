@@ -1,0 +1,1 @@
+"""The `deepmm-jax` command: parse, call the library, write, summarise."""

@@ -1,0 +1,164 @@
+"""`deepmm-jax build`: from a map and a sequence to ranked models."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from deepmm_jax_cli.options import Device, Origin, Preset, select_device
+
+
+def build(
+    map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")],
+    sequence: Annotated[Path, typer.Option("--sequence", "-s", help="FASTA file, one record a chain.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
+    resolution: Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")] = None,
+    contour: Annotated[
+        float | None,
+        typer.Option("--contour", "-c", help="Recommended contour level; density below half of it is dropped."),
+    ] = None,
+    mask: Annotated[
+        Path | None, typer.Option("--mask", "-m", help="Map on the same grid; density where it is 0 is dropped.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="Which settings and network.")] = "experimental",
+    secondary_structure: Annotated[
+        str, typer.Option(help="Prediction file (.spd3, .ss2, …), `none`, or `predict`.")
+    ] = "predict",
+    models: Annotated[int | None, typer.Option(min=1, max=100, help="Models kept.")] = None,
+    full_length: Annotated[
+        bool, typer.Option("--full-length", help="Build every residue, with or without density.")
+    ] = False,
+    until: Annotated[Literal["evidence", "calpha"], typer.Option(help="Stop after this stage.")] = "calpha",
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="Whole-map network: folder or shipped name.")] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
+    origin: Annotated[Origin, typer.Option(help="Header rule that places the map.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Use the stages that an earlier run finished.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details.")] = False,
+) -> None:
+    """Build ranked Cα models of the chains of a FASTA file into a density map."""
+    select_device(device, threads)
+    from deepmm_jax.config import build_config
+    from deepmm_jax_cli.console import Progress, open_log
+    from deepmm_jax_cli.outputs import prepare_directory
+
+    settings = build_config(
+        preset, file=config, network=checkpoint, contour=contour, models=models, full_length=full_length
+    )
+    inputs = read_inputs(
+        map_path, sequence, secondary_structure, origin=origin, contour=contour, mask=mask, resolution=resolution
+    )
+    prepare_directory(output, resume=resume, overwrite=overwrite)
+    with open_log(output / "log.txt") as log:
+        progress = Progress(log, quiet)
+        logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
+        try:
+            build_into(output, inputs, settings, seed=seed, until=until, resume=resume, progress=progress)
+        except Exception as error:
+            progress.stop()
+            progress.write(f"stopped: {error}")
+            raise
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """Everything that was read, and what was noticed in reading it."""
+
+    density: Any
+    profiles: list[Any]
+    resolution: float | None
+    description: dict[str, Any]
+    warnings: list[str]
+
+
+def read_inputs(
+    map_path: Path,
+    sequence: Path,
+    secondary_structure: str,
+    *,
+    origin: Origin = "auto",
+    contour: float | None = None,
+    mask: Path | None = None,
+    resolution: float | None = None,
+) -> Inputs:
+    """Read and check the input before any long computation."""
+    from deepmm_jax.density.mask import apply_mask, check_contour
+    from deepmm_jax.density.mrc import read_map
+    from deepmm_jax.errors import ConfigError
+    from deepmm_jax.networks.secondary_structure import predict_secondary_structure
+    from deepmm_jax.sequence.fasta import profiles_from_fasta
+    from deepmm_jax_cli.outputs import describe_input
+
+    if resolution is not None and not 1.0 <= resolution <= 20.0:
+        raise ConfigError(
+            f"--resolution {resolution:g} Å cannot be right; give the map's resolution, 2.5–5 Å as a rule"
+        )
+    density = read_map(map_path, origin=origin)
+    description = {"map": describe_input(map_path, density), "sequence": describe_input(sequence)}
+    if mask is not None:
+        density = apply_mask(density, read_map(mask, origin=origin), name=str(mask))
+    if contour is not None:
+        check_contour(density, contour, name=str(map_path))
+    source = {"predict": predict_secondary_structure, "none": None}.get(secondary_structure, Path(secondary_structure))
+    profiles, warnings = profiles_from_fasta(sequence, source)
+    if len(profiles) > 1:
+        warnings.append(
+            f"{sequence} has {len(profiles)} chains: they are built one after another, each in the density that the "
+            "earlier ones left; an assignment that weighs all of them together is not made yet"
+        )
+    return Inputs(density=density, profiles=profiles, resolution=resolution, description=description, warnings=warnings)
+
+
+def build_into(
+    output: Path, inputs: Inputs, settings: Any, *, seed: int, until: str, resume: bool, progress: Any
+) -> dict[str, Any]:
+    """Run the pipeline and write everything; returns the summary. Shared with `demo`."""
+    import jax
+
+    from deepmm_jax.pipeline import build_chains, map_evidence
+    from deepmm_jax.stages import StageRunner, StageStore
+    from deepmm_jax_cli import outputs
+    from deepmm_jax_cli.console import peak_memory_mb
+
+    here = jax.devices()[0]
+    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {here.platform} ({here.device_kind})")
+    for warning in inputs.warnings:
+        progress.warn(warning)
+    run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
+    n_residues = sum(len(profile) for profile in inputs.profiles)
+    evidence = map_evidence(inputs.density, n_residues, settings, run=run)
+    outputs.write_evidence_maps(output, evidence)
+    summary: dict[str, Any] = {"schema_version": outputs.SCHEMA_VERSION, "n_residues": n_residues}
+    if until != "evidence":
+        models = build_chains(evidence, inputs.profiles, settings, seed=seed, run=run)
+        outputs.write_models(output, inputs.profiles, models, Path(inputs.description["map"]["path"]).name)
+        summary |= outputs.summarise(inputs.profiles, models)
+    why = "the model is Cα only" if inputs.resolution is not None else "no --resolution was given"
+    summary |= {
+        "cc_mask": None,
+        "cc_mask_reason": why,
+        "resolution": inputs.resolution,
+        "timings_seconds": progress.seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "device": f"{here.platform} ({here.device_kind})",
+        "versions": outputs.versions(),
+        "network": settings.network,
+        "input": inputs.description,
+        "seed": seed,
+        "warnings": inputs.warnings,
+    }
+    outputs.write_json(output / "summary.json", summary)
+    if until == "evidence":
+        progress.say(f"evidence in {output / 'maps'}")
+    else:
+        progress.say(
+            f"{summary['n_built']} of {n_residues} residues built, MScore {summary['mscore']:.2f} "
+            f"(TM-score {summary['predicted_tm_score']:.2f} expected); best model: {output / 'model.cif'}"
+        )
+    return summary

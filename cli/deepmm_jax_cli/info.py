@@ -1,0 +1,31 @@
+"""`deepmm-jax info`: what a map file says of itself."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepmm_jax_cli.options import Origin
+
+
+def info(
+    map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")],
+    origin: Annotated[Origin, typer.Option(help="Header rule that places the map.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the header of a map, where it lies, and its statistics."""
+    from deepmm_jax.density.mrc import describe_map
+
+    facts = describe_map(map_path, origin=origin)
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        shown = (
+            ", ".join(f"{v:.6g}" if isinstance(v, float) else str(v) for v in value)
+            if isinstance(value, list)
+            else value
+        )
+        typer.echo(f"{name:<{width}}  {shown:.6g}" if isinstance(shown, float) else f"{name:<{width}}  {shown}")

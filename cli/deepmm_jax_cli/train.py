@@ -1,0 +1,77 @@
+"""`deepmm-jax train`: the networks, from the data folder to a checkpoint."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deepmm_jax_cli.options import data_directory
+
+
+app = typer.Typer(
+    help="Train a network; running the same command again goes on where it stopped.", no_args_is_help=True
+)
+
+Data = Annotated[
+    Path, typer.Option("--data", help="Data folder; DEEPMM_JAX_DATA by default.", default_factory=data_directory)
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the checkpoint and the state of the run.")]
+Minutes = Annotated[float, typer.Option(min=0.01, help="Wall-clock budget of this run.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of weights and examples.")]
+
+
+def _command() -> str:
+    """The command as typed, without the path of the program."""
+    return shlex.join(["deepmm-jax", *sys.argv[1:]])
+
+
+@app.command("whole-map")
+def whole_map(
+    data: Data,
+    output: Output,
+    minutes: Minutes = 60.0,
+    tail_minutes: Annotated[float, typer.Option(min=0.0, help="Last minutes, in which the rate falls to 0.")] = 0.0,
+    simulated_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of plain 5 Å maps.")] = 0.5,
+    initial: Annotated[str | None, typer.Option(help="Checkpoint to start from.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 2,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps instead.")] = None,
+    seed: Seed = 1,
+) -> None:
+    """Train the whole-map network on simulated maps of the training chains."""
+    from deepmm_jax.training.whole_map import TrainingConfig, train_whole_map
+
+    config = TrainingConfig(
+        minutes=minutes,
+        tail_minutes=tail_minutes,
+        steps=steps,
+        batch_size=batch_size,
+        simulated_share=simulated_share,
+        seed=seed,
+    )
+    card = train_whole_map(data, output, config=config, initial=initial, command=_command(), report=typer.echo)
+    typer.echo(f"{output}: {card['steps']} steps")
+
+
+@app.command("secondary-structure")
+def secondary_structure(
+    data: Data,
+    output: Output,
+    minutes: Minutes = 12.0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Train so many steps instead.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train the predictor of secondary structure from sequence."""
+    from deepmm_jax.training.secondary_structure import train_secondary_structure
+
+    card = train_secondary_structure(
+        data / "secondary_structure" / "secondary_structure.csv.gz",
+        output,
+        steps=steps,
+        minutes=None if steps is not None else minutes,
+        seed=seed,
+        command=_command(),
+        log=typer.echo,
+    )
+    typer.echo(f"{output}: {card['figures']}")

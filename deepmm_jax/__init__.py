@@ -1,0 +1,6 @@
+"""DeepMM-JAX: all-atom protein models from cryo-EM density maps, as pure JAX functions."""
+
+from importlib.metadata import version as _version
+
+
+__version__ = _version("deepmm-jax")

@@ -1,0 +1,148 @@
+"""Tunables: frozen dataclasses with their presets. Jitted functions take the sizes as static arguments."""
+
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from deepmm_jax.constants import CALPHA_DISTANCES
+from deepmm_jax.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracingConfig:
+    """Main-chain tracing (sections 2.3 and 2.5; MAINMAST). Lengths in Å."""
+
+    threshold: float = 0.0
+    """Voxels with a probability above this are seeds (U_thr)."""
+    bandwidth: float = 2.0
+    """Mean-shift bandwidth: kernel exp(-1.5 r² / (bandwidth / 2)²)."""
+    max_shift: float = 10.0
+    """A seed stops when it has moved this far."""
+    merge_distance: float = 0.5
+    """Shifted points closer than this are one local dense point."""
+    min_relative_density: float = 0.0
+    """Points of normalised density below this are dropped (theta_thr)."""
+    keep_length: float = 0.5
+    """Edges of the first spanning tree shorter than this are never removed (d_keep)."""
+    local_radius: float = 5.0
+    """Radius of the local spanning trees whose edges may be swapped in (r_local)."""
+    rounds: int = 100
+    """Tabu rounds per trajectory (N_round)."""
+    neighbours: int = 30
+    """Admissible neighbours evaluated in a round (N_nb)."""
+    tabu_length: int = 100
+    """Length of the tabu list."""
+    trajectories: int = 10
+    """Searches started from the spanning tree; each gives one path."""
+    length_ratio: float = 1.01
+    """A tree may be at most this many times as long as the spanning tree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentConfig:
+    """Sequence to main chain (section 2.4, equations 2 and 3)."""
+
+    recurrence: Literal["exact", "greedy"] = "exact"
+    """`exact` (banded, optimal) or `greedy` (the authors' back-pointer recurrence)."""
+    match: Literal["log-odds", "matrices"] = "log-odds"
+    """`log-odds` of the 20 types, or `matrices`: M_AA and M_SS of figure 2b on arg-max classes."""
+    weight_amino_acid: float = 1.0
+    weight_secondary_structure: float = 0.5
+    weight_calpha: float = 1.6
+    weight_distance: tuple[float, float, float] = (1.0, 0.7, 0.8)
+    """w_Cα–Cα for a residue predicted Helix, Sheet, Coil."""
+    distances: tuple[float, ...] = CALPHA_DISTANCES
+    """Standard Cα–Cα distances d_std, Å."""
+    band: int = 40
+    """Points between two successive residues at most (exact recurrence)."""
+    end_gap: float | None = -1.0
+    """Score of an unbuilt residue at either end of the chain; None forces full length."""
+    redundancy_rmsd: float = 5.0
+    """Of two models closer than this (superposed Cα RMSD, Å) the worse is dropped."""
+    models: int = 10
+    """Models kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """Everything that `build` can be told."""
+
+    network: str = "experimental"
+    """Name or folder of the whole-map network's checkpoint."""
+    contour: float | None = None
+    """Recommended contour level in the units of the map; voxels below half of it are not traced (section 2.2)."""
+    resampling: Literal["sinc", "cubic", "trilinear"] = "sinc"
+    """Interpolation to 1 Å voxels; the paper's is trilinear."""
+    tracing: TracingConfig = field(default_factory=TracingConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+
+
+_PAPER_ALIGNMENT = AlignmentConfig(recurrence="greedy", match="matrices", end_gap=None)
+
+PRESETS = {
+    "experimental": BuildConfig(network="experimental"),
+    "simulated": BuildConfig(network="simulated"),
+    "paper-experimental": BuildConfig(
+        network="experimental",
+        resampling="trilinear",
+        tracing=TracingConfig(local_radius=10.0, keep_length=0.5, rounds=2500),
+        alignment=_PAPER_ALIGNMENT,
+    ),
+    "paper-simulated": BuildConfig(
+        network="simulated",
+        resampling="trilinear",
+        tracing=TracingConfig(local_radius=5.0, keep_length=0.5, rounds=100),
+        alignment=_PAPER_ALIGNMENT,
+    ),
+}
+"""Settings by name. The `paper-*` ones trace and align as section 2.5 says (of its 27 combinations for experimental
+maps they use one), on the evidence of the whole-map network."""
+
+
+def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:
+    """Settings of a preset, changed by a TOML file and then by keywords (None means not given).
+
+    The file has the fields of `BuildConfig`, with tables `[tracing]` and `[alignment]`. Keywords are `network`,
+    `contour`, `models`, `full_length`. Raises ConfigError for a preset, field or value that cannot be used.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
+    config = PRESETS[preset] if file is None else _changed(PRESETS[preset], _read_toml(file), str(file))
+    top = {name: changes[name] for name in ("network", "contour") if changes.get(name) is not None}
+    alignment: dict[str, Any] = {}
+    if changes.get("models") is not None:
+        alignment["models"] = changes["models"]
+    if changes.get("full_length"):
+        alignment["end_gap"] = None
+    return replace(config, **top, alignment=replace(config.alignment, **alignment))
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"--config {file} cannot be read ({error}); give a TOML file") from error
+
+
+def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
+    """A dataclass with some fields replaced, tables going down to the dataclasses inside."""
+    names = {f.name for f in fields(config)}
+    new: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in names:
+            raise ConfigError(f"{where}: {name!r} is no setting; use one of {', '.join(sorted(names))}")
+        old = getattr(config, name)
+        if is_dataclass(old):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: {name} is {value!r} and must be a table, [{name}]")
+            new[name] = _changed(old, value, f"{where} [{name}]")
+        elif isinstance(old, float) and isinstance(value, int | float) and not isinstance(value, bool):
+            new[name] = float(value)
+        elif isinstance(old, tuple) and isinstance(value, list):
+            new[name] = tuple(float(v) for v in value)
+        elif old is None or type(value) is type(old):
+            new[name] = value
+        else:
+            raise ConfigError(f"{where}: {name} is {value!r} and must be a {type(old).__name__}")
+    return replace(config, **new)

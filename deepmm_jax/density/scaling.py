@@ -1,0 +1,58 @@
+"""Scaling a map so that protein density is about one, whatever units the map came in (standardising, section 2.1)."""
+
+import numpy as np
+from jaxtyping import Float
+
+from deepmm_jax.density.map import DensityMap
+from deepmm_jax.errors import MapError
+
+
+RESIDUE_VOLUME = 133.0
+"""Mean volume of a residue in a protein, Å³ (110 Da at 1.21 Å³/Da)."""
+
+_CONTOUR_SHARE = 0.2
+_MOLECULE_TO_TOP_VOLUME = 1.15
+
+
+def top_volume_scale(data: Float[np.ndarray, "nx ny nz"], voxel_volume: float, n_residues: int | None = None) -> float:
+    """Mean of the voxels that fill the volume of `n_residues` residues (133 Å³ each), counted from the highest down.
+
+    `voxel_volume` in Å³; voxels that are not positive never count. If the number of residues is unknown, the mean above
+    `contour_level` stands in, divided by 1.15, the mean ratio of the two over 24 real maps (they scatter by 20 %).
+    Raises MapError if no voxel is positive.
+    """
+    positive = _positive(data)
+    if n_residues is None:
+        return float(positive[positive > contour_level(data)].mean()) / _MOLECULE_TO_TOP_VOLUME
+    count = int(np.clip(RESIDUE_VOLUME * n_residues / voxel_volume, 1, positive.size))
+    return float(np.partition(positive, positive.size - count)[positive.size - count :].mean())
+
+
+def scale_map(density: DensityMap, n_residues: int | None = None) -> DensityMap:
+    """The map divided by its `top_volume_scale`: protein is about 1. Raises MapError if no voxel is positive."""
+    scale = top_volume_scale(density.data, float(np.prod(density.step)), n_residues)
+    return density.with_data(np.asarray(density.data / scale, np.float32))
+
+
+def contour_level(data: Float[np.ndarray, "nx ny nz"]) -> float:
+    """Estimate of the contour that an author would recommend: a fifth of the ρ²-weighted median of positive voxels.
+
+    The weight makes solvent noise and the empty part of the box irrelevant. Over 24 real maps, masked and unmasked, the
+    level encloses 0.5–1.2 times the molecule's volume and at least 97 % of the Cα atoms of all but one.
+    Raises MapError if no voxel is positive.
+    """
+    ranked = np.sort(_positive(data)).astype(np.float64)
+    weight = np.cumsum((ranked / ranked[-1]) ** 2)
+    return _CONTOUR_SHARE * float(ranked[np.searchsorted(weight, weight[-1] / 2)])
+
+
+def default_threshold(data: Float[np.ndarray, "nx ny nz"], recommended: float | None = None) -> float:
+    """Voxels above this are looked at: half the recommended contour (section 2.1), or half the estimated one."""
+    return (contour_level(data) if recommended is None else recommended) / 2
+
+
+def _positive(data: np.ndarray) -> np.ndarray:
+    positive = data[data > 0]
+    if not positive.size:
+        raise MapError("the map has no positive density; check that it is the right file and not inverted")
+    return positive

@@ -1,0 +1,132 @@
+"""Whole-map inference: tiles of one fixed size, so that a map of any size compiles once and memory is bounded."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from deepmm_jax.density.map import DensityMap
+from deepmm_jax.errors import CheckpointError
+from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.networks.checkpoints import load_checkpoint, read_card
+from deepmm_jax.networks.whole_map import ATOM_CHANNELS, WholeMapConfig, apply_network, parameter_shapes, split_heads
+
+
+TILE = 96
+"""Side of a tile, voxels."""
+CONTEXT = 16
+"""Voxels at a tile's inner edges that only lend context; their predictions are dropped."""
+FLOOR = float(np.exp(-4.0))
+"""Equation 1 at r_cut: probabilities below it mean that no atom is near, and are set to 0."""
+
+
+def load_network(checkpoint: str | Path) -> tuple[WholeMapConfig, dict[str, Any]]:
+    """Configuration and weights of a whole-map checkpoint, by shipped name or folder."""
+    card = read_card(checkpoint)
+    if card.get("kind") != "whole-map":
+        raise CheckpointError(
+            f"checkpoint {str(checkpoint)!r} holds a {card.get('kind')!r} network, not a whole-map one; "
+            "give `simulated`, `experimental` or a folder made by `deepmm-jax train whole-map`"
+        )
+    config = WholeMapConfig(**card["network"])
+    return config, load_checkpoint(checkpoint, parameter_shapes(config))[0]
+
+
+def predict_volumes(density: DensityMap, checkpoint: str | Path, *, tile: int = TILE) -> Evidence:
+    """All evidence volumes of a scaled map with 1 Å voxels, from the network of a checkpoint.
+
+    Types are stored as float16. A tile without density is not computed.
+    """
+    config, parameters = load_network(checkpoint)
+    shape = density.shape
+    atoms = np.zeros((*shape, 6), np.float32)
+    offset = np.zeros((*shape, 3), np.float16)
+    directions = np.zeros((*shape, 6), np.float16)
+    amino_acids = np.full((*shape, 20), 1 / 20, np.float16)
+    states = np.full((*shape, 3), 1 / 3, np.float16)
+    volumes = (atoms, offset, directions, amino_acids, states)
+    for window, kept, place in tiles(shape, tile):
+        block = _cut(density.data, window, tile)
+        if not block.any():
+            continue
+        predicted = _predict(parameters, block[None], config=config)
+        for volume, values in zip(volumes, predicted, strict=True):
+            volume[place] = np.asarray(values[0])[kept]
+    atoms[atoms < FLOOR] = 0.0
+    main_chain, calpha = ATOM_CHANNELS.index("main chain"), ATOM_CHANNELS.index("CA")
+    return Evidence(
+        main_chain=np.ascontiguousarray(atoms[..., main_chain]),
+        calpha=np.ascontiguousarray(atoms[..., calpha]),
+        step=density.step,
+        origin=density.origin,
+        atoms=atoms[..., 1:].astype(np.float16),
+        offset=offset,
+        directions=directions,
+        amino_acids=amino_acids,
+        secondary_structure=states,
+    )
+
+
+Slices = tuple[slice, slice, slice]
+
+
+def tiles(shape: tuple[int, int, int], tile: int = TILE) -> Iterator[tuple[tuple[int, int, int], Slices, Slices]]:
+    """Tiles that cover a map: (corner of the window, part of the window that is kept, its place in the map).
+
+    Windows of `tile` voxels may reach beyond the map. Corners are multiples of the coarsest stride, so that every
+    voxel sits in the same place of the network's 2 Å and 4 Å grids whatever the tiling.
+    """
+    axes = [list(_spans(n, tile)) for n in shape]
+    for spans in product(*axes):
+        x, y, z = spans
+        yield (
+            (x[0], y[0], z[0]),
+            (slice(x[1] - x[0], x[2] - x[0]), slice(y[1] - y[0], y[2] - y[0]), slice(z[1] - z[0], z[2] - z[0])),
+            (slice(x[1], x[2]), slice(y[1], y[2]), slice(z[1], z[2])),
+        )
+
+
+def _spans(n: int, tile: int) -> Iterator[tuple[int, int, int]]:
+    """(start of the window, first kept, last kept + 1) along one axis."""
+    if n <= tile:
+        yield 0, 0, n
+        return
+    start = 0
+    while True:
+        first = 0 if start == 0 else start + CONTEXT
+        last = start + tile - CONTEXT
+        if start + tile >= n:
+            yield start, first, n
+            return
+        yield start, first, last
+        start = last - CONTEXT
+
+
+def _cut(data: Float[np.ndarray, "nx ny nz"], corner: tuple[int, int, int], tile: int) -> np.ndarray:
+    """The window of a map, zeros beyond its end."""
+    block = data[tuple(slice(c, c + tile) for c in corner)]
+    return np.pad(block, [(0, tile - n) for n in block.shape]).astype(np.float32)
+
+
+@partial(jax.jit, static_argnames="config")
+def _predict(
+    parameters: dict[str, Any], density: Float[Array, "b x y z"], *, config: WholeMapConfig
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Probabilities, offsets and unit vectors from the raw outputs."""
+    heads = split_heads(apply_network(config, parameters, density))
+    pairs = heads["directions"].reshape(*heads["directions"].shape[:-1], 2, 3)
+    unit = pairs / jnp.sqrt(jnp.sum(pairs**2, axis=-1, keepdims=True) + 1e-6)
+    return (
+        jax.nn.sigmoid(heads["atoms"]),
+        heads["offset"].astype(jnp.float16),
+        unit.reshape(heads["directions"].shape).astype(jnp.float16),
+        jax.nn.softmax(heads["amino_acids"]).astype(jnp.float16),
+        jax.nn.softmax(heads["secondary_structure"]).astype(jnp.float16),
+    )

@@ -1,0 +1,108 @@
+"""From a map and sequences to ranked models: Figure 1a, one call a box."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from deepmm_jax.alignment.ranking import align_paths
+from deepmm_jax.alignment.values import CalphaModels
+from deepmm_jax.config import BuildConfig
+from deepmm_jax.density.map import DensityMap
+from deepmm_jax.density.resample import resample_map
+from deepmm_jax.density.scaling import top_volume_scale
+from deepmm_jax.evidence.points import type_points
+from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.networks.checkpoints import find_checkpoint
+from deepmm_jax.networks.inference import predict_volumes
+from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.stages import StageRunner
+from deepmm_jax.tracing.graph import PointGraph, build_graph
+from deepmm_jax.tracing.paths import trace_paths
+from deepmm_jax.tracing.points import find_local_dense_points
+
+
+OCCUPIED_RADIUS = 3.0
+"""Å around a built Cα that later chains may not use."""
+
+
+def build_model(
+    density: DensityMap,
+    chains: Sequence[SequenceProfile],
+    config: BuildConfig,
+    *,
+    seed: int = 0,
+    run: StageRunner = StageRunner(),
+) -> list[CalphaModels]:
+    """Ranked Cα models of every chain of a map.
+
+    The same input, configuration and seed give the same models. Raises MapError, CheckpointError or
+    NothingBuiltError.
+    """
+    evidence = map_evidence(density, sum(len(chain) for chain in chains), config, run=run)
+    return build_chains(evidence, chains, config, seed=seed, run=run)
+
+
+def map_evidence(
+    density: DensityMap, n_residues: int, config: BuildConfig, *, run: StageRunner = StageRunner()
+) -> Evidence:
+    """Standard grid and scale, then the whole-map network (sections 2.1 and 2.2).
+
+    The map is resampled to 1 Å and divided by the mean density of `n_residues` residues. With a contour level,
+    voxels below half of it are no main chain.
+    """
+    resampled = run("resample", resample_map, density, 1.0, config.resampling)
+    scale = top_volume_scale(resampled.data, float(np.prod(resampled.step)), n_residues)
+    standard = resampled.with_data(np.asarray(resampled.data / scale, np.float32))
+    evidence = run("evidence", predict_volumes, standard, find_checkpoint(config.network))
+    if config.contour is None:
+        return evidence
+    above = resampled.data > config.contour / 2
+    return replace(evidence, main_chain=evidence.main_chain * above, calpha=evidence.calpha * above)
+
+
+def build_chains(
+    evidence: Evidence,
+    chains: Sequence[SequenceProfile],
+    config: BuildConfig,
+    *,
+    seed: int = 0,
+    run: StageRunner = StageRunner(),
+) -> list[CalphaModels]:
+    """Models of each chain in the order given; each takes the main chain that the best models before it left."""
+    models: list[CalphaModels] = []
+    for number, profile in enumerate(chains):
+        label = "" if len(chains) == 1 else f" {number + 1}"
+        free = without_occupied(evidence, models)
+        models.append(trace_calpha(free, profile, config, seed=seed, run=run, label=label))
+    return models
+
+
+def trace_calpha(
+    evidence: Evidence, profile: SequenceProfile, config: BuildConfig, *, seed: int, run: StageRunner, label: str = ""
+) -> CalphaModels:
+    """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
+    graph = run(f"points{label}", main_chain_graph, evidence, config)
+    paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
+    points = type_points(evidence, paths.points.positions)
+    return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
+
+
+def main_chain_graph(evidence: Evidence, config: BuildConfig) -> PointGraph:
+    """Local dense points of the main-chain probability, joined where their voxels touch."""
+    place = (evidence.main_chain, evidence.step, evidence.origin)
+    points = find_local_dense_points(*place, config.tracing)
+    return build_graph(points, *place, bandwidth=config.tracing.bandwidth)
+
+
+def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evidence:
+    """The evidence with no main chain near the best models so far."""
+    if not models:
+        return evidence
+    main_chain = evidence.main_chain.copy()
+    ijk = np.argwhere(main_chain > 0)
+    built = np.concatenate([model.positions[0][model.built[0]] for model in models])
+    distance, _ = cKDTree(built).query(evidence.origin + ijk * evidence.step)
+    main_chain[tuple(ijk[distance < OCCUPIED_RADIUS].T)] = 0.0
+    return replace(evidence, main_chain=main_chain)

@@ -1,0 +1,117 @@
+"""Stages of a run: each is timed, shown to an observer, and kept so that a later run need not compute it again."""
+
+import hashlib
+import os
+import pickle
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import numpy as np
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Observer(Protocol):
+    """Told of every stage: before it runs with `value` None, and afterwards with its value and the seconds it took.
+
+    `restored` says that the value was read from the store.
+    """
+
+    def __call__(self, stage: str, value: Any, seconds: float, *, restored: bool = False) -> None: ...
+
+
+def no_observer(stage: str, value: Any, seconds: float, *, restored: bool = False) -> None:
+    """Watch nothing."""
+
+
+@dataclass(frozen=True)
+class StageStore:
+    """Results of stages in a folder, one file a stage, named by the hash of everything that the stage was given."""
+
+    directory: Path
+
+    def get(self, stage: str, key: str) -> Any:
+        """The kept value, or None; a damaged file counts as absent."""
+        try:
+            with self._file(stage, key).open("rb") as stream:
+                return pickle.load(stream)
+        except (OSError, EOFError, pickle.UnpicklingError, AttributeError):
+            return None
+
+    def put(self, stage: str, key: str, value: Any) -> None:
+        """Keep a value; the file appears whole or not at all. An earlier result of the same stage goes."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        path = self._file(stage, key)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
+        os.replace(partial, path)
+        for old in self.directory.glob(f"{stage.replace(' ', '-')}.*.pickle"):
+            if old != path:
+                old.unlink()
+
+    def _file(self, stage: str, key: str) -> Path:
+        return self.directory / f"{stage.replace(' ', '-')}.{key[:16]}.pickle"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRunner:
+    """Runs the pipeline's stages for one observer, with or without a store."""
+
+    observer: Observer = no_observer
+    store: StageStore | None = None
+    reuse: bool = False
+    """Read kept results (`--resume`); they are written whenever there is a store."""
+
+    def __call__(self, stage: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`function(*args, **kwargs)`, or what an earlier run made of the same function and arguments."""
+        self.observer(stage, None, 0.0)
+        started = time.perf_counter()
+        key = "" if self.store is None else digest((function.__module__, function.__qualname__, args, kwargs))
+        value = self.store.get(stage, key) if self.store is not None and self.reuse else None
+        restored = value is not None
+        if value is None:
+            value = function(*args, **kwargs)
+            if self.store is not None:
+                self.store.put(stage, key, value)
+        self.observer(stage, value, time.perf_counter() - started, restored=restored)
+        return value
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value built of dataclasses, arrays, containers, paths (by content), text and numbers."""
+    state = hashlib.sha256()
+    _feed(state, value)
+    return state.hexdigest()
+
+
+def _feed(state: Any, value: Any) -> None:
+    state.update(type(value).__name__.encode())
+    if is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            state.update(f.name.encode())
+            _feed(state, getattr(value, f.name))
+    elif isinstance(value, np.ndarray):
+        state.update(f"{value.dtype}{value.shape}".encode())
+        state.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, dict):
+        for name in sorted(value):
+            state.update(str(name).encode())
+            _feed(state, value[name])
+    elif isinstance(value, list | tuple):
+        state.update(str(len(value)).encode())
+        for item in value:
+            _feed(state, item)
+    elif isinstance(value, Path):
+        for path in sorted(p for p in value.rglob("*") if p.is_file()) if value.is_dir() else [value]:
+            state.update(path.name.encode())
+            state.update(path.read_bytes())
+    elif value is None or isinstance(value, str | int | float | bool | np.generic):
+        state.update(repr(value).encode())
+    else:
+        raise TypeError(f"cannot hash a {type(value).__name__} for the stage store")

@@ -1,0 +1,1 @@
+"""Protein structures: chains as arrays, files in and out, superposition, secondary structure."""

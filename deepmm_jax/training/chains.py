@@ -1,0 +1,96 @@
+"""Training chains: everything an example is cut from, as arrays, read once."""
+
+import csv
+import gzip
+import hashlib
+import os
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from deepmm_jax.constants import SECONDARY_STRUCTURES
+from deepmm_jax.errors import StructureError
+from deepmm_jax.evidence.ideal import ATOM_KINDS
+from deepmm_jax.sequence.profile import encode_letters
+from deepmm_jax.structure.chain import Chain
+from deepmm_jax.structure.read import read_chains
+from deepmm_jax.structure.secondary_structure import assign_secondary_structure
+
+
+BACKBONE_DEPTH = {"N": 0, "CA": 0, "C": 0, "O": 1, "CB": 1, "OXT": 1}
+"""Bonds from the main chain; later side-chain atoms follow by the letter of their name (γ 2, δ 3, ε 4, ζ 5, η 6)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingChain:
+    """Arrays of one chain. `kind` is the index in `ATOM_KINDS` (-1 for other atoms), `depth` the bonds from the
+    main chain, `acidic` marks carboxylate oxygens (weak in real maps); positions in Å."""
+
+    name: str
+    positions: np.ndarray
+    atomic_numbers: np.ndarray
+    kind: np.ndarray
+    depth: np.ndarray
+    acidic: np.ndarray
+    residue_of_atom: np.ndarray
+    calpha: np.ndarray
+    amino_acids: np.ndarray
+    states: np.ndarray
+
+
+def as_training_chain(chain: Chain) -> TrainingChain:
+    """The arrays of a chain."""
+    names = chain.atom_names
+    letters = [chain.sequence[r] for r in chain.residue_of_atom]
+    return TrainingChain(
+        name=chain.name,
+        positions=chain.positions.astype(np.float32),
+        atomic_numbers=chain.atomic_numbers,
+        kind=np.array([ATOM_KINDS.index(n) if n in ATOM_KINDS else -1 for n in names], np.int8),
+        depth=np.array([BACKBONE_DEPTH.get(n, 1 + max(0, "BGDEZH".find(n[1:2]))) for n in names], np.float32),
+        acidic=np.array(
+            [n[:2] in ("OD", "OE") and letter in "DE" for n, letter in zip(names, letters, strict=True)], bool
+        ),
+        residue_of_atom=chain.residue_of_atom.astype(np.int32),
+        calpha=chain.calpha.astype(np.float32),
+        amino_acids=encode_letters(chain.sequence),
+        states=np.array([SECONDARY_STRUCTURES.index(s) for s in assign_secondary_structure(chain)], np.int32),
+    )
+
+
+def _load(path: Path) -> TrainingChain:
+    return as_training_chain(read_chains(path)[0])
+
+
+def load_training_chains(structures: Path, names: list[str]) -> list[TrainingChain]:
+    """Chains `NAME.pdb.gz` of a folder, in the given order; parsed once, then kept in the user's cache directory."""
+    digest = hashlib.sha256("\n".join([str(structures.resolve()), *names]).encode()).hexdigest()[:16]
+    root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    cache = root / "deepmm-jax" / f"chains-{digest}.pickle.gz"
+    if cache.is_file():
+        with gzip.open(cache, "rb") as stream:
+            return pickle.load(stream)
+    paths = [structures / f"{name}.pdb.gz" for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise StructureError(f"{path} does not exist; check --data and the list of training chains")
+    with ProcessPoolExecutor(max_workers=2) as pool:
+        chains = list(pool.map(_load, paths, chunksize=16))
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    partial = cache.with_suffix(".partial")
+    with gzip.open(partial, "wb", compresslevel=1) as stream:
+        pickle.dump(chains, stream)
+    partial.replace(cache)
+    return chains
+
+
+def split_names(structures: Path, split: str) -> list[str]:
+    """Names in one split (`train`, `val`, `test`) of the folder's MANIFEST.csv, in its order."""
+    manifest = structures / "MANIFEST.csv"
+    if not manifest.is_file():
+        raise StructureError(f"{manifest} does not exist; set DEEPMM_JAX_DATA to the folder that holds structures/")
+    with manifest.open() as stream:
+        return [row["name"] for row in csv.DictReader(stream) if row["split"] == split]

@@ -1,0 +1,108 @@
+"""Losses and accuracies of the whole-map network's heads."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from deepmm_jax.constants import CLASS_OF_AMINO_ACID
+from deepmm_jax.networks.whole_map import split_heads
+
+
+TYPE_RADIUS = 1.5
+"""Types are learnt with weight exp(-d²/TYPE_RADIUS²) to the nearest Cα, Å."""
+ATOM_WEIGHTS = (2.0, 1.0, 2.0, 1.0, 1.0, 1.0)
+"""Main chain and Cα decide the trace, so they count twice."""
+WEIGHTS = {"atoms": 1.5, "amino_acids": 0.4, "secondary_structure": 0.3, "offset": 0.15, "directions": 0.3}
+
+
+class Targets(NamedTuple):
+    """Labels of every voxel, looked up from an example's residue tables."""
+
+    atoms: Array
+    offset: Array
+    directions: Array
+    amino_acids: Array
+    states: Array
+    weight: Array
+
+
+def voxel_targets(batch: "tuple[Array, ...]") -> Targets:
+    """Per-voxel targets of a batch (`training.examples.Example` as arrays)."""
+    _, atoms, nearest, calpha, directions, amino_acids, states = batch
+    side = nearest.shape[1]
+    voxels = jnp.stack(jnp.meshgrid(*(jnp.arange(side, dtype=jnp.float32),) * 3, indexing="ij"), axis=-1)
+    row = jnp.maximum(nearest, 0).astype(jnp.int32)
+
+    def look_up(table: Array) -> Array:
+        return jax.vmap(lambda rows, values: values[rows])(row, table)
+
+    offset = look_up(calpha) - voxels
+    near = nearest >= 0
+    return Targets(
+        atoms=atoms.astype(jnp.float32),
+        offset=offset,
+        directions=look_up(directions),
+        amino_acids=look_up(amino_acids),
+        states=look_up(states),
+        weight=jnp.where(near, jnp.exp(-jnp.sum(offset**2, axis=-1) / TYPE_RADIUS**2), 0.0),
+    )
+
+
+def whole_map_loss(outputs: Float[Array, "b x y z 38"], targets: Targets) -> tuple[Array, dict[str, Array]]:
+    """Weighted sum of the heads' losses, and each of them.
+
+    Probabilities: binary cross-entropy against the soft labels of equation 1 per Cα-weighted voxel (the paper's mean
+    absolute error predicts the median, under which weak Cα evidence vanishes). Types: cross-entropy without class
+    weights, which would break calibration. Offsets: distance in Å. Directions: 1 - cosine.
+    """
+    heads = split_heads(outputs)
+    total = jnp.maximum(targets.weight.sum(), 1.0)
+
+    def mean(values: Array) -> Array:
+        return jnp.sum(targets.weight * values) / total
+
+    atoms = optax.sigmoid_binary_cross_entropy(heads["atoms"], targets.atoms)
+    amino_acids = optax.softmax_cross_entropy_with_integer_labels(
+        heads["amino_acids"], jnp.minimum(targets.amino_acids, 19)
+    )
+    known = targets.amino_acids < 20
+    states = optax.softmax_cross_entropy_with_integer_labels(heads["secondary_structure"], targets.states)
+    offset = jnp.sqrt(jnp.sum((heads["offset"] - targets.offset) ** 2, axis=-1) + 1e-4)
+    cosine = direction_cosines(heads["directions"], targets.directions)
+    losses = {
+        "atoms": jnp.sum(atoms * jnp.asarray(ATOM_WEIGHTS)) / (total * sum(ATOM_WEIGHTS)),
+        "amino_acids": mean(jnp.where(known, amino_acids, 0.0)),
+        "secondary_structure": mean(states),
+        "offset": mean(offset),
+        "directions": mean(1 - cosine),
+    }
+    return sum((WEIGHTS[name] * loss for name, loss in losses.items()), jnp.zeros(())), losses
+
+
+def direction_cosines(predicted: Array, true: Array) -> Array:
+    """Mean cosine of the two predicted directions with the true ones (unit vectors, or zero where there is none)."""
+    pairs = predicted.reshape(*predicted.shape[:-1], 2, 3)
+    unit = pairs / jnp.sqrt(jnp.sum(pairs**2, axis=-1, keepdims=True) + 1e-6)
+    return jnp.mean(jnp.sum(unit * true.reshape(pairs.shape), axis=-1), axis=-1)
+
+
+def type_accuracies(outputs: Float[Array, "b x y z 38"], targets: Targets) -> dict[str, Array]:
+    """Share of right types among the voxels within 0.9 Å of a Cα (about one a residue): 20 types, 4 classes, 3 states."""
+    heads = split_heads(outputs)
+    near = targets.weight > jnp.exp(-((0.9 / TYPE_RADIUS) ** 2))
+    classes = jnp.asarray(CLASS_OF_AMINO_ACID)
+    one_hot = jax.nn.one_hot(classes[:20], 4)
+    predicted_class = jnp.argmax(jax.nn.softmax(heads["amino_acids"]) @ one_hot, axis=-1)
+
+    def share(right: Array) -> Array:
+        return jnp.sum(near & right) / jnp.maximum(jnp.sum(near), 1)
+
+    return {
+        "accuracy_20": share(jnp.argmax(heads["amino_acids"], axis=-1) == targets.amino_acids),
+        "accuracy_4": share(predicted_class == classes[targets.amino_acids]),
+        "accuracy_ss": share(jnp.argmax(heads["secondary_structure"], axis=-1) == targets.states),
+    }

@@ -1,0 +1,249 @@
+"""Training the whole-map network: Muon with a constant rate, a weight average, a decaying tail; resumable."""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from deepmm_jax.networks.checkpoints import load_checkpoint, save_checkpoint
+from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network, initial_parameters, parameter_shapes
+from deepmm_jax.training.chains import load_training_chains, split_names
+from deepmm_jax.training.examples import Example, batches
+from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How to train."""
+
+    minutes: float = 60.0
+    """Wall-clock budget of this run."""
+    tail_minutes: float = 0.0
+    """The last minutes, in which the rate decays linearly to zero; only before shipping."""
+    steps: int | None = None
+    """Stop after this many steps of this run instead (tests)."""
+    batch_size: int = 2
+    simulated_share: float = 0.5
+    """Share of plain 5 Å maps; the others are experimental-like."""
+    matrix_rate: float = 0.02
+    """Muon's rate for kernels: the relative change of a kernel per step."""
+    vector_rate: float = 2e-3
+    """Adam's rate for biases and norms."""
+    warm_up: int = 50
+    average: float = 0.999
+    """Decay of the weight average that is validated and shipped."""
+    validate_every: int = 150
+    seed: int = 1
+
+
+class TrainingState(NamedTuple):
+    """All that a run needs to go on."""
+
+    parameters: Any
+    averaged: Any
+    optimiser: Any
+    step: Array
+
+
+def make_optimiser(config: TrainingConfig) -> optax.GradientTransformation:
+    """Muon on convolution and matrix kernels (input axes flattened), Adam on the rest."""
+
+    def axes(parameters: Any) -> Any:
+        def of(leaf: Array) -> Any:
+            if leaf.ndim < 2:
+                return None
+            return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+
+        return jax.tree.map(of, parameters)
+
+    return optax.contrib.muon(
+        config.matrix_rate,
+        adam_learning_rate=config.vector_rate,
+        muon_weight_dimension_numbers=axes,
+    )
+
+
+@partial(jax.jit, static_argnames=("network", "config"), donate_argnames="state")
+def training_step(
+    state: TrainingState, batch: Example, rate: Array, *, network: WholeMapConfig, config: TrainingConfig
+) -> tuple[TrainingState, dict[str, Array]]:
+    """One step; `rate` (0–1) scales the learning rates."""
+
+    def objective(parameters: Any) -> tuple[Array, dict[str, Array]]:
+        return whole_map_loss(apply_network(network, parameters, batch.density), voxel_targets(batch))
+
+    gradients, losses = jax.grad(objective, has_aux=True)(state.parameters)
+    updates, optimiser = make_optimiser(config).update(gradients, state.optimiser, state.parameters)
+    parameters = jax.tree.map(lambda p, u: p + rate * u, state.parameters, updates)
+    decay = jnp.minimum(config.average, (1.0 + state.step) / (10.0 + state.step))
+    averaged = jax.tree.map(lambda a, p: decay * a + (1 - decay) * p, state.averaged, parameters)
+    return TrainingState(parameters, averaged, optimiser, state.step + 1), losses
+
+
+@partial(jax.jit, static_argnames="network")
+def validation_figures(parameters: Any, batch: Example, *, network: WholeMapConfig) -> dict[str, Array]:
+    """Losses and type accuracies of a batch."""
+    targets = voxel_targets(batch)
+    outputs = apply_network(network, parameters, batch.density)
+    return whole_map_loss(outputs, targets)[1] | type_accuracies(outputs, targets)
+
+
+def validate(parameters: Any, held: dict[str, list[Example]], network: WholeMapConfig) -> dict[str, dict[str, float]]:
+    """Mean figures on fixed validation batches, for simulated and experimental-like maps apart."""
+    figures = {}
+    for kind, examples in held.items():
+        rows = [validation_figures(parameters, batch, network=network) for batch in examples]
+        figures[kind] = {name: float(sum(row[name] for row in rows) / len(rows)) for name in rows[0]}
+    return figures
+
+
+def train_whole_map(
+    data: Path,
+    output: Path,
+    *,
+    network: WholeMapConfig | None = None,
+    config: TrainingConfig | None = None,
+    initial: str | Path | None = None,
+    train_list: list[str] | None = None,
+    command: str = "",
+    report: Callable[[str], None] = logger.info,
+) -> dict[str, Any]:
+    """Train on `data/structures` and write a checkpoint (averaged weights, card.json) to `output`.
+
+    `output/run` keeps the full state; calling again with the same folder goes on from it. `initial` names a
+    checkpoint whose weights start a fresh run. `train_list` replaces the manifest's training split.
+    Returns the card.
+    """
+    network, config = network or WholeMapConfig(), config or TrainingConfig()
+    structures = data / "structures"
+    names = train_list or split_names(structures, "train")
+    chains = load_training_chains(structures, names)
+    held = _held_out(load_training_chains(structures, split_names(structures, "val")[:48]))
+    state = _starting_state(output, network, config, initial)
+    first = int(state.step)
+    report(
+        f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
+    )
+    stream = batches(chains, config.batch_size, config.simulated_share, config.seed, first)
+    state, figures = _run(state, stream, held, output, network, config, report)
+    card = {
+        "kind": "whole-map",
+        "network": network.as_dict(),
+        "training": asdict(config),
+        "initial": str(initial) if initial else None,
+        "data": {
+            "list": "structures/MANIFEST.csv, split train" if train_list is None else f"{len(names)} chains",
+            "chains": len(names),
+            "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        },
+        "steps": int(state.step),
+        "voxels": int(state.step) * config.batch_size * 48**3,
+        "command": command,
+        "validation": figures,
+        "versions": {"jax": jax.__version__, "optax": optax.__version__},
+    }
+    save_checkpoint(output, state.averaged, card)
+    return card
+
+
+def _held_out(chains: list[Any]) -> dict[str, list[Example]]:
+    """Twelve fixed batches of two crops for each kind of map."""
+    kinds = {"simulated": 1.0, "experimental": 0.0}
+    return {
+        kind: [next(stream) for _ in range(12)]
+        for kind, share in kinds.items()
+        for stream in [batches(chains, 2, share, seed=7)]
+    }
+
+
+def _starting_state(
+    output: Path, network: WholeMapConfig, config: TrainingConfig, initial: str | Path | None
+) -> TrainingState:
+    if initial is None:
+        parameters = initial_parameters(network, config.seed)
+    else:
+        parameters, _ = load_checkpoint(initial, parameter_shapes(network))
+    copy = jax.tree.map(jnp.array, parameters)
+    fresh = TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
+    saved = output / "run" / "state"
+    if not saved.exists():
+        return fresh
+    from orbax.checkpoint import v1 as ocp
+
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), fresh)
+    leaves = ocp.load(saved, _as_dict(abstract))
+    return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
+
+
+def _save_state(state: TrainingState, output: Path) -> None:
+    from orbax.checkpoint import v1 as ocp
+
+    ocp.save((output / "run" / "state").resolve(), _as_dict(state), overwrite=True)
+
+
+def _as_dict(state: Any) -> dict[str, Any]:
+    return {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def _run(
+    state: TrainingState,
+    stream: Iterator[Example],
+    held: dict[str, list[Example]],
+    output: Path,
+    network: WholeMapConfig,
+    config: TrainingConfig,
+    report: Callable[[str], None],
+) -> tuple[TrainingState, dict[str, dict[str, float]]]:
+    """Step until the budget is spent; validate and save on the way."""
+    (output / "run").mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    done = 0
+    figures: dict[str, dict[str, float]] = {}
+    recent: dict[str, float] = {}
+    while True:
+        left = config.minutes - (time.monotonic() - started) / 60
+        if done and (left <= 0 or (config.steps is not None and done >= config.steps)):
+            break
+        tail = min(1.0, max(left, 0.0) / config.tail_minutes) if config.tail_minutes > 0 else 1.0
+        rate = jnp.float32(tail * min(1.0, (done + 1) / config.warm_up))
+        state, losses = training_step(state, next(stream), rate, network=network, config=config)
+        done += 1
+        recent = {k: 0.98 * recent.get(k, float(v)) + 0.02 * float(v) for k, v in losses.items()}
+        if done % 25 == 0:
+            speed = done * config.batch_size * 48**3 / (time.monotonic() - started)
+            report(f"step {int(state.step)} {_line(recent)} rate {float(rate):.2f} {speed:.0f} voxels/s")
+        if done % config.validate_every == 0:
+            figures = validate(state.averaged, held, network)
+            _record(output, state, figures, report)
+            _save_state(state, output)
+    figures = validate(state.averaged, held, network)
+    _record(output, state, figures, report)
+    _save_state(state, output)
+    return state, figures
+
+
+def _record(
+    output: Path, state: TrainingState, figures: dict[str, dict[str, float]], report: Callable[[str], None]
+) -> None:
+    for kind, row in figures.items():
+        report(f"validation {kind}: {_line(row)}")
+    with (output / "run" / "curve.jsonl").open("a") as stream:
+        stream.write(json.dumps({"step": int(state.step), **figures}) + "\n")
+
+
+def _line(figures: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.3f}" for name, value in figures.items())

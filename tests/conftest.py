@@ -1,0 +1,41 @@
+"""Settings and fixtures of all tests: two host devices, a compilation cache per user, seeds, the data folder."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Before the first use of a device: sharded functions run on two of them, even on a laptop.
+jax.config.update("jax_num_cpu_devices", 2)
+# Reruns skip XLA's compiler; the folder is the user's own, because cached programs are trusted code.
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepmm-jax" / "xla-tests"
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture(scope="session")
+def data_directory() -> Path:
+    """The folder of structures and real maps: DEEPMM_JAX_DATA, else ../shared/data beside the repository."""
+    folder = Path(os.environ.get("DEEPMM_JAX_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        reason = f"no data in {folder}; set DEEPMM_JAX_DATA"
+        print(f"skipped: {reason}")
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator that starts the same in every test."""
+    return np.random.default_rng(20220601)
+
+
+@pytest.fixture
+def key() -> jax.Array:
+    """A JAX key that is the same in every test."""
+    return jax.random.key(20220601)

@@ -1,0 +1,107 @@
+"""FASTA files as people have them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepmm_jax.errors import SequenceError
+from deepmm_jax.sequence import profiles_from_fasta, read_fasta
+
+
+PROTEIN = "MRIILLGAPGAGKGTQAQFIMEKYGIPQIS"
+
+
+def write(folder: Path, content: str | bytes, name: str = "input.fasta") -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f">query first chain\n{PROTEIN}\n",
+        f">query\r\n{PROTEIN[:12]}\r\n\r\n{PROTEIN[12:]}\r\n",
+        f">query\r{PROTEIN[:12]}\r{PROTEIN[12:]}\r",
+        f">query\n{PROTEIN.lower()}*\n",
+        f"\ufeff>query\n  {PROTEIN[:10]} {PROTEIN[10:]}  ",
+        f"; a comment\n>query\n{PROTEIN[:5]}--{PROTEIN[5:]}..\n\n\n",
+    ],
+)
+def test_spelling_of_the_file_does_not_matter(tmp_path: Path, text: str):
+    (record,) = read_fasta(write(tmp_path, text))
+    assert (record.name, record.letters, record.warnings) == ("query", PROTEIN, ())
+
+
+def test_several_records_keep_their_order_and_names(tmp_path: Path):
+    path = write(
+        tmp_path, f">1AKE_1|Chains A, B|kinase\n{PROTEIN}\n>\n{PROTEIN[:15]}\n>sp|P69441|KAD\n{PROTEIN[::-1]}\n"
+    )
+    records = read_fasta(path)
+    assert [record.name for record in records] == ["1AKE_1|Chains", "sequence_2", "sp|P69441|KAD"]
+    assert [record.letters for record in records] == [PROTEIN, PROTEIN[:15], PROTEIN[::-1]]
+
+
+def test_bare_sequence_is_named_after_its_file(tmp_path: Path):
+    (record,) = read_fasta(write(tmp_path, PROTEIN, "kinase.txt"))
+    assert (record.name, record.letters) == ("kinase", PROTEIN)
+
+
+def test_rare_letters_become_x_with_a_warning(tmp_path: Path):
+    (record,) = read_fasta(write(tmp_path, ">seleno\nMKUOBZJXAVLKE\n"))
+    assert record.letters == "MKXXXXXXAVLKE"
+    (warning,) = record.warnings
+    assert "seleno" in warning and "U3, O4, B5, Z6, J7" in warning and "5 of 13" in warning
+
+
+def test_alanine_and_glycine_are_no_nucleotides(tmp_path: Path):
+    assert read_fasta(write(tmp_path, ">silk\nGAGAGAGAGAGA\n"))[0].letters == "GAGAGAGAGAGA"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "is empty"),
+        (" \n\n", "is empty"),
+        (b"\x1f\x8b\x08\x00\x00\x00", "binary"),
+        (">one\n>two\n" + PROTEIN, "'one' has no sequence"),
+        (">good\n" + PROTEIN + "\n>gene\nATGCGTATTATTCTGCTGGGC\n", "'gene' is made of nucleotides"),
+        (">rna\nAUGCGUAUUAUUCUGCUGGGC\n", "'rna' is made of nucleotides"),
+        (">numbered\n1 MRIILLGAPG 11 AGKGTQAQFI\n", "'numbered' holds '1' at position 1"),
+        (">stop\nMRIILLGAPG*AGKGTQAQFI\n", "'stop' holds '*' at position 11"),
+        (b">latin\nMRIILLGAPG\xe4GKGTQAQFI\n", "'latin' holds '\ufffd' at position 11"),
+        (">peptide\nMRIILLGAP\n", "'peptide' has 9 residues"),
+    ],
+)
+def test_what_is_no_protein_sequence_is_refused_by_name(tmp_path: Path, content: str | bytes, complaint: str):
+    path = write(tmp_path, content)
+    with pytest.raises(SequenceError, match=".") as refusal:
+        read_fasta(path)
+    assert str(path) in str(refusal.value) and complaint in str(refusal.value)
+
+
+def test_latin_1_header_is_read(tmp_path: Path):
+    assert read_fasta(write(tmp_path, b">prot\xe9ine\n" + PROTEIN.encode()))[0].letters == PROTEIN
+
+
+def test_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(SequenceError, match=r"absent\.fasta cannot be read"):
+        read_fasta(tmp_path / "absent.fasta")
+
+
+def test_profiles_take_states_from_a_predictor_a_file_or_nowhere(tmp_path: Path):
+    path = write(tmp_path, f">one\n{PROTEIN}\n>two\n{PROTEIN[:12]}U\n")
+    helices = np.array([1, 0, 0], np.float32)
+    predicted, warnings = profiles_from_fasta(path, lambda letters: np.tile(helices, (len(letters), 1)))
+    assert [profile.name for profile in predicted] == ["one", "two"]
+    assert all((profile.states == 0).all() for profile in predicted)
+    assert len(warnings) == 1 and "U13" in warnings[0]
+
+    states = write(tmp_path, f">one\n{'E' * 30}\n>two\n{'C' * 13}\n", "states.txt")
+    read, _ = profiles_from_fasta(path, states)
+    assert [set(profile.states.tolist()) for profile in read] == [{1}, {2}]
+
+    unknown, _ = profiles_from_fasta(path, None)
+    assert [len(profile) for profile in unknown] == [30, 13]
+    assert all((profile.states == 3).all() for profile in unknown)

@@ -1,0 +1,121 @@
+"""ModelCIF: read back by another program, with the whole sequence, the confidence and the scores."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+
+from deepmm_jax.errors import StructureError
+from deepmm_jax.structure.modelcif import ScoredModel, write_modelcif
+from deepmm_jax.structure.read import count_models, read_chains
+from deepmm_jax.structure.write import calpha_chain
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz"
+SEQUENCE = "MSKGEXELFTG"
+
+
+def trace(seed: int, n: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32).cumsum(axis=0) * 3
+
+
+def scored(name: str, seed: int, unbuilt: list[int]) -> ScoredModel:
+    positions = trace(seed, len(SEQUENCE))
+    positions[unbuilt] = np.nan
+    confidence = np.linspace(0.0, 1.0, len(SEQUENCE))
+    chain = calpha_chain("A", SEQUENCE, positions, confidence)
+    assert chain.register is not None
+    return ScoredModel(
+        chains=(chain,), confidence=(confidence[chain.register],), scores={"MScore": 1.5 - seed}, name=name
+    )
+
+
+@pytest.fixture
+def models() -> list[ScoredModel]:
+    return [scored("rank 1", 0, [0, 1, 5]), scored("rank 2", 1, [1, 10])]
+
+
+def table(block: gemmi.cif.Block, category: str) -> list[dict[str, str]]:
+    data = block.get_mmcif_category(f"_{category}.")
+    return [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
+
+
+def test_models_come_back(tmp_path, models):
+    path = tmp_path / "calpha.cif"
+    write_modelcif(path, models, title="A title", map_name="emd_0001.map")
+    assert count_models(path) == 2
+    for m, model in enumerate(models):
+        (chain,), (again,) = model.chains, read_chains(path, model=m)
+        assert (again.sequence, again.full_sequence) == (chain.sequence, SEQUENCE)
+        np.testing.assert_array_equal(again.register, chain.register)
+        np.testing.assert_array_equal(again.numbers, chain.numbers)
+        np.testing.assert_allclose(again.positions, chain.positions, atol=6e-4)
+        np.testing.assert_allclose(again.b_factors, chain.b_factors, atol=6e-3)
+
+
+def test_the_categories_hold_what_they_must(tmp_path, models):
+    path = tmp_path / "calpha.cif"
+    write_modelcif(path, models, title="A title", map_name="emd_0001.map")
+    block = gemmi.cif.read(str(path)).sole_block()
+    assert block.find_value("_struct.title") == "'A title'"
+    names = [row["mon_id"] for row in table(block, "entity_poly_seq")]
+    assert names == ["MET", "SER", "LYS", "GLY", "GLU", "UNK", "GLU", "LEU", "PHE", "THR", "GLY"]
+    scheme = table(block, "pdbx_poly_seq_scheme")
+    assert [row["seq_id"] for row in scheme] == [str(i) for i in range(1, 12)]
+    assert [row["auth_seq_num"] is None for row in scheme] == [i == 1 for i in range(11)], "only Ser 2 is nowhere built"
+    atoms = table(block, "atom_site")
+    assert {row["type_symbol"] for row in atoms} == {"C"}
+    assert {row["group_PDB"] for row in atoms} == {"ATOM"}
+    assert all(row["label_seq_id"] == row["auth_seq_id"] for row in atoms)
+    metrics = {row["name"]: row for row in table(block, "ma_qa_metric")}
+    assert (metrics["confidence"]["mode"], metrics["confidence"]["type"]) == ("local", "normalized score")
+    local = table(block, "ma_qa_metric_local")
+    assert len(local) == sum(len(model.chains[0]) for model in models)
+    (fourth,) = [row for row in local if row["label_seq_id"] == "4" and row["model_id"] == "1"]
+    assert float(fourth["metric_value"]) == pytest.approx(0.3)
+    assert [float(row["metric_value"]) for row in table(block, "ma_qa_metric_global")] == [1.5, 0.5]
+    assert "emd_0001.map" in {row["name"] for row in table(block, "ma_data")}
+    assert table(block, "software")[0]["name"] == "DeepMM-JAX"
+    assert {row["model_type"] for row in table(block, "ma_model_list")} == {"Ab initio model"}
+
+
+def test_all_atoms_and_copies_of_a_chain(tmp_path):
+    (chain,) = read_chains(EXAMPLE)
+    copy = replace(chain, name="Bb", positions=chain.positions + 80.0)
+    path = tmp_path / "model.cif"
+    write_modelcif(path, [ScoredModel(chains=(chain, copy))], title="Two copies")
+    first, second = read_chains(path)
+    assert (first.name, second.name) == ("A", "Bb")
+    for ours, theirs in ((first, chain), (second, copy)):
+        assert (ours.atom_names, ours.elements, ours.sequence) == (theirs.atom_names, theirs.elements, theirs.sequence)
+        np.testing.assert_allclose(ours.positions, theirs.positions, atol=6e-4)
+    assert len(gemmi.read_structure(str(path)).entities) == 1
+
+
+def test_ten_models_of_400_residues_take_less_than_two_seconds(tmp_path):
+    sequence = "ACDEFGHIKLMNPQRSTVWY" * 20
+    models = []
+    for m in range(10):
+        chain = calpha_chain("A", sequence, trace(m, 400), np.full(400, 0.5))
+        models.append(ScoredModel(chains=(chain,), confidence=(np.full(400, 0.5),), name=f"rank {m + 1}"))
+    begin = time.process_time()
+    write_modelcif(tmp_path / "calpha.cif", models, title="Ten")
+    assert time.process_time() - begin < 2.0
+
+
+def test_models_that_disagree_are_refused_and_leave_no_file(tmp_path, models):
+    path = tmp_path / "calpha.cif"
+    (chain,) = models[0].chains
+    with pytest.raises(StructureError, match="at least one"):
+        write_modelcif(path, [], title="None")
+    with pytest.raises(StructureError, match="Two chains are named A"):
+        write_modelcif(path, [ScoredModel(chains=(chain, chain))], title="Twice A")
+    with pytest.raises(StructureError, match="must agree"):
+        write_modelcif(path, [models[0], ScoredModel(chains=(replace(chain, name="B"),))], title="A and B")
+    other = calpha_chain("A", SEQUENCE + "K", trace(2, 12))
+    with pytest.raises(StructureError, match="does not fit"):
+        write_modelcif(path, [models[0], ScoredModel(chains=(other,))], title="Longer")
+    assert list(tmp_path.iterdir()) == []
