@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from deepmm_jax.alignment.ranking import align_paths
 from deepmm_jax.alignment.values import CalphaModels
@@ -103,6 +103,6 @@ def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evid
     main_chain = evidence.main_chain.copy()
     ijk = np.argwhere(main_chain > 0)
     built = np.concatenate([model.positions[0][model.built[0]] for model in models])
-    distance, _ = cKDTree(built).query(evidence.origin + ijk * evidence.step)
+    distance, _ = KDTree(built).query(evidence.origin + ijk * evidence.step)
     main_chain[tuple(ijk[distance < OCCUPIED_RADIUS].T)] = 0.0
     return replace(evidence, main_chain=main_chain)

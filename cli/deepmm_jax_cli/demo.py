@@ -11,7 +11,7 @@ import typer
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; overwritten.")] = Path("demo"),
 ) -> None:
-    """Build adenylate kinase (1AKE chain A, 214 residues) into a map simulated at 5 Å and compare it with the crystal."""
+    """Build adenylate kinase (1AKE chain A) into a map simulated at 5 Å and compare it with the crystal."""
     from deepmm_jax.assessment.report import evaluate_model
     from deepmm_jax.config import build_config
     from deepmm_jax.density.mrc import write_map

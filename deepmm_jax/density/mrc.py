@@ -94,7 +94,7 @@ def describe_map(path: str | os.PathLike[str], *, origin: Placement = "auto") ->
         "voxel_size": density.step.round(6).tolist(),
         "cell": header.cell.round(4).tolist(),
         "angles": header.angles.round(4).tolist(),
-        "origin_words": header.origin.tolist(),
+        "origin_words": [word if np.isfinite(word) else None for word in header.origin.tolist()],
         "start_words": header.start.astype(int).tolist(),
         "space_group": header.space_group,
         "labels": list(header.labels),

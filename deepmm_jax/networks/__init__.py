@@ -1,0 +1,1 @@
+"""Networks: whole map, sequence secondary structure; inference and checkpoints."""

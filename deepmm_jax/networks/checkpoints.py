@@ -49,7 +49,7 @@ def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[st
 
     directory.mkdir(parents=True, exist_ok=True)
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float16), dict(params))
-    ocp.save(directory.resolve() / "weights", half, overwrite=True)
+    ocp.save(str(directory.resolve() / "weights"), half, overwrite=True)
     (directory / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -66,7 +66,7 @@ def load_checkpoint(name_or_directory: str | Path, like: Mapping[str, Any]) -> t
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float16, sharding=sharding), dict(like))
     try:
-        half = ocp.load(directory / "weights", abstract)
+        half = ocp.load(str(directory / "weights"), abstract)
     except Exception as error:  # Orbax raises many kinds; all mean the same to the user
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(

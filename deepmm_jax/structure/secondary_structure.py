@@ -13,7 +13,7 @@ from deepmm_jax.structure.chain import Chain
 
 COUPLING = 27.9
 """q1 q2 f = 0.42 e · 0.20 e · 332 kcal Å / (mol e²)."""
-BOND_ENERGY = -0.9
+BOND_ENERGY = -0.5
 """A hydrogen bond has an electrostatic energy below this, kcal/mol."""
 LOWEST_ENERGY = -9.9
 """Energy of a bond between overlapping atoms (closer than 0.5 Å)."""

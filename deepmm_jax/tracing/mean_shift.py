@@ -17,8 +17,8 @@ SHORTEST_STEP = 0.001
 MOST_STEPS = 10_000
 """Steps that a point may take."""
 
-_BATCH = 2048
-"""Points per compiled call: bounds the memory (9³ cells a point) and leaves one shape to compile."""
+_BATCH, _FEW = 2048, 128
+"""Points per compiled call, at most and if few are left: bounds the memory (9³ cells a point) and the compilations."""
 
 _BURST = 6
 """Steps between two compactions; most points arrive after nine, the last after fifty."""
@@ -63,7 +63,7 @@ def shift_points(
         still_moving = []
         for rows in _batches(moving):
             start, seed = _fill(position[rows]), _fill(np.asarray(seeds[rows], np.float32))
-            real = jnp.arange(_BATCH) < len(rows)
+            real = jnp.arange(len(start)) < len(rows)
             climb = _climb(field, start, seed, real, spacing, sharpness, jnp.float32(max_shift), reach)
             position[rows], density[rows] = climb.position[: len(rows)], climb.density[: len(rows)]
             still_moving.append(rows[np.asarray(climb.moving)[: len(rows)]])
@@ -102,8 +102,9 @@ def _batches(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _fill(points: np.ndarray) -> Array:
-    """One batch, filled up with copies of its first row."""
-    return jnp.asarray(np.concatenate([points, np.broadcast_to(points[:1], (_BATCH - len(points), 3))]))
+    """A batch of one of the two sizes, filled up with copies of the first row."""
+    size = _FEW if len(points) <= _FEW else _BATCH
+    return jnp.asarray(np.concatenate([points, np.broadcast_to(points[:1], (size - len(points), 3))]))
 
 
 @partial(jax.jit, static_argnames="reach")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jax import Array
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
@@ -36,13 +37,13 @@ class Example(NamedTuple):
     `calpha` (voxels), `directions` (unit vectors), `amino_acids`, `states`.
     """
 
-    density: np.ndarray
-    atoms: np.ndarray
-    nearest: np.ndarray
-    calpha: np.ndarray
-    directions: np.ndarray
-    amino_acids: np.ndarray
-    states: np.ndarray
+    density: Array | np.ndarray
+    atoms: Array | np.ndarray
+    nearest: Array | np.ndarray
+    calpha: Array | np.ndarray
+    directions: Array | np.ndarray
+    amino_acids: Array | np.ndarray
+    states: Array | np.ndarray
 
 
 def make_example(
@@ -56,7 +57,7 @@ def make_example(
     With probability `simulated_share` the density is EMAN2's at 5 Å, otherwise an experimental-like one.
     `rotation` replaces the random turn.
     """
-    turn = Rotation.random(random_state=rng).as_matrix() if rotation is None else rotation
+    turn = Rotation.random(rng=rng).as_matrix() if rotation is None else rotation
     side = CROP + 2 * MARGIN
     anchor = chain.calpha[rng.integers(len(chain.calpha))] @ turn.T
     corner = anchor + rng.normal(scale=6.0, size=3) - side / 2 + rng.uniform(-0.5, 0.5, 3)
@@ -64,36 +65,32 @@ def make_example(
     calpha = (chain.calpha @ turn.T - corner).astype(np.float32)
     if rng.uniform() < simulated_share:
         widths = np.full(len(atoms), 5.0 / np.pi, np.float32)
-        density = add_gaussians(atoms, chain.atomic_numbers, widths, (side,) * 3)
+        density = add_gaussians(atoms, chain.atomic_numbers, widths, (side, side, side))
         jitter = rng.uniform(0.93, 1.07)
     else:
-        density = experimental_density(chain, atoms, (side,) * 3, rng)
+        density = experimental_density(chain, atoms, (side, side, side), rng)
         jitter = rng.uniform(0.8, 1.2)
     inside = int(((calpha > 0) & (calpha < side)).all(axis=1).sum())
     density *= jitter / top_volume_scale(density, 1.0, max(inside, 8))
     inner = slice(MARGIN, MARGIN + CROP)
-    return _label(chain, density[inner, inner, inner], atoms - MARGIN, calpha - MARGIN, turn)
+    return _label(chain, density[inner, inner, inner], atoms - MARGIN, calpha - MARGIN)
 
 
-def _label(
-    chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha: np.ndarray, turn: np.ndarray
-) -> Example:
-    shape = (CROP,) * 3
+def _label(chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha: np.ndarray) -> Example:
+    shape = (CROP, CROP, CROP)
     kinds = [atom_probability(atoms[chain.kind == kind], shape) for kind in range(5)]
     main_chain = np.maximum(np.maximum(kinds[0], kinds[1]), kinds[2])
     nearest, _ = nearest_point(calpha, shape, 4.0)
 
     def table(rows: np.ndarray) -> np.ndarray:
-        return np.pad(rows, ((0, RESIDUES - len(rows)),) + ((0, 0),) * (rows.ndim - 1))
+        return np.pad(rows, [(0, RESIDUES - len(rows)), *[(0, 0)] * (rows.ndim - 1)])
 
     return Example(
         density=density.astype(np.float32),
         atoms=np.stack([main_chain, *kinds], axis=-1).astype(np.float16),
         nearest=nearest.astype(np.int16),
         calpha=table(calpha),
-        directions=table(
-            (calpha_directions(chain.calpha).reshape(-1, 2, 3) @ turn.T).reshape(-1, 6).astype(np.float32)
-        ),
+        directions=table(calpha_directions(calpha)),
         amino_acids=table(chain.amino_acids),
         states=table(chain.states),
     )

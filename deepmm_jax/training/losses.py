@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from deepmm_jax.constants import CLASS_OF_AMINO_ACID
 from deepmm_jax.networks.whole_map import split_heads
+from deepmm_jax.training.examples import Example
 
 
 TYPE_RADIUS = 1.5
@@ -30,9 +31,9 @@ class Targets(NamedTuple):
     weight: Array
 
 
-def voxel_targets(batch: "tuple[Array, ...]") -> Targets:
-    """Per-voxel targets of a batch (`training.examples.Example` as arrays)."""
-    _, atoms, nearest, calpha, directions, amino_acids, states = batch
+def voxel_targets(batch: Example) -> Targets:
+    """Per-voxel targets of a batch."""
+    _, atoms, nearest, calpha, directions, amino_acids, states = (jnp.asarray(field) for field in batch)
     side = nearest.shape[1]
     voxels = jnp.stack(jnp.meshgrid(*(jnp.arange(side, dtype=jnp.float32),) * 3, indexing="ij"), axis=-1)
     row = jnp.maximum(nearest, 0).astype(jnp.int32)
@@ -91,7 +92,7 @@ def direction_cosines(predicted: Array, true: Array) -> Array:
 
 
 def type_accuracies(outputs: Float[Array, "b x y z 38"], targets: Targets) -> dict[str, Array]:
-    """Share of right types among the voxels within 0.9 Å of a Cα (about one a residue): 20 types, 4 classes, 3 states."""
+    """Share of right types among the voxels within 0.9 Å of a Cα: 20 types, 4 classes, 3 states."""
     heads = split_heads(outputs)
     near = targets.weight > jnp.exp(-((0.9 / TYPE_RADIUS) ** 2))
     classes = jnp.asarray(CLASS_OF_AMINO_ACID)

@@ -43,7 +43,7 @@ def experimental_density(
 
 
 def atomic_b_factors(chain: TrainingChain, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
-    """B (Å²) of every atom: a level for the map, larger at the surface, along side chains and in patches of the chain."""
+    """B (Å²) of every atom: a level for the map, larger at the surface, along side chains and in patches."""
     centre = chain.calpha.mean(axis=0)
     radius = np.linalg.norm(chain.calpha - centre, axis=1)
     outer = (radius / max(radius.max(), 1.0)) ** 2

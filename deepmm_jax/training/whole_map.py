@@ -83,7 +83,7 @@ def training_step(
     """One step; `rate` (0–1) scales the learning rates."""
 
     def objective(parameters: Any) -> tuple[Array, dict[str, Array]]:
-        return whole_map_loss(apply_network(network, parameters, batch.density), voxel_targets(batch))
+        return whole_map_loss(apply_network(network, parameters, jnp.asarray(batch.density)), voxel_targets(batch))
 
     gradients, losses = jax.grad(objective, has_aux=True)(state.parameters)
     updates, optimiser = make_optimiser(config).update(gradients, state.optimiser, state.parameters)
@@ -97,7 +97,7 @@ def training_step(
 def validation_figures(parameters: Any, batch: Example, *, network: WholeMapConfig) -> dict[str, Array]:
     """Losses and type accuracies of a batch."""
     targets = voxel_targets(batch)
-    outputs = apply_network(network, parameters, batch.density)
+    outputs = apply_network(network, parameters, jnp.asarray(batch.density))
     return whole_map_loss(outputs, targets)[1] | type_accuracies(outputs, targets)
 
 
@@ -185,14 +185,14 @@ def _starting_state(
 
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), fresh)
-    leaves = ocp.load(saved, _as_dict(abstract))
+    leaves = ocp.load(str(saved.resolve()), _as_dict(abstract))
     return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
 
 
 def _save_state(state: TrainingState, output: Path) -> None:
     from orbax.checkpoint import v1 as ocp
 
-    ocp.save((output / "run" / "state").resolve(), _as_dict(state), overwrite=True)
+    ocp.save(str((output / "run" / "state").resolve()), _as_dict(state), overwrite=True)
 
 
 def _as_dict(state: Any) -> dict[str, Any]:

@@ -53,3 +53,11 @@ def test_residues_far_away_do_not_overlap(reference):
 
 def test_nothing_overlaps(reference):
     assert structure_overlap(reference + 1000.0, reference, *STILL) == (0.0, None)
+
+
+@pytest.mark.parametrize(("displacement", "overlap"), [(3.4, 1.0), (3.7, 63 / 64)])
+def test_a_pair_counts_up_to_three_and_a_half_angstrom(displacement, overlap):
+    grid = 20.0 * np.stack(np.meshgrid(*[np.arange(4.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    model = grid.copy()
+    model[21, 0] += displacement
+    assert structure_overlap(model, grid, *STILL)[0] == pytest.approx(overlap)

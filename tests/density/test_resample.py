@@ -97,5 +97,7 @@ def test_map_on_the_grid_is_returned_as_it_is():
 def test_impossible_steps_are_refused():
     with pytest.raises(MapError, match="0 Å is not possible"):
         resample_map(wave_map(1.3, 4.0), 0.0)
-    with pytest.raises(MapError, match="too short"):
-        resample_map(wave_map(1.3, 4.0), 40.0)
+    with pytest.raises(MapError, match="2 × 1 × 1 voxels"):
+        resample_map(wave_map(1.3, 4.0), 50.0)
+    with pytest.raises(MapError, match="crop it"):
+        resample_map(wave_map(1.3, 4.0), 0.001)
