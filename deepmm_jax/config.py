@@ -1,9 +1,10 @@
 """Tunables: frozen dataclasses with their presets. Jitted functions take the sizes as static arguments."""
 
+import math
 import tomllib
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deepmm_jax.constants import CALPHA_DISTANCES
 from deepmm_jax.errors import ConfigError
@@ -120,29 +121,46 @@ def build_config(preset: str, file: Path | None = None, **changes: Any) -> Build
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"--config {file} cannot be read ({error}); give a TOML file") from error
 
 
 def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
     """A dataclass with some fields replaced, tables going down to the dataclasses inside."""
-    names = {f.name for f in fields(config)}
+    kinds = get_type_hints(type(config))
     new: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in names:
-            raise ConfigError(f"{where}: {name!r} is no setting; use one of {', '.join(sorted(names))}")
-        old = getattr(config, name)
-        if is_dataclass(old):
-            if not isinstance(value, dict):
-                raise ConfigError(f"{where}: {name} is {value!r} and must be a table, [{name}]")
-            new[name] = _changed(old, value, f"{where} [{name}]")
-        elif isinstance(old, float) and isinstance(value, int | float) and not isinstance(value, bool):
-            new[name] = float(value)
-        elif isinstance(old, tuple) and isinstance(value, list):
-            new[name] = tuple(float(v) for v in value)
-        elif old is None or type(value) is type(old):
-            new[name] = value
+        if name not in kinds:
+            raise ConfigError(f"{where}: {name!r} is no setting; use one of {', '.join(sorted(kinds))}")
+        if not is_dataclass(kinds[name]):
+            new[name] = _value(value, kinds[name], f"{where}: {name}")
+        elif isinstance(value, dict):
+            new[name] = _changed(getattr(config, name), value, f"{where} [{name}]")
         else:
-            raise ConfigError(f"{where}: {name} is {value!r} and must be a {type(old).__name__}")
+            raise ConfigError(f"{where}: {name} is {value!r} and must be a table, [{name}]")
     return replace(config, **new)
+
+
+def _value(value: Any, kind: Any, where: str) -> Any:
+    """A TOML value as the type of its field: a choice, an array of numbers, a count, text, or a number."""
+    parts = get_args(kind)
+    if get_origin(kind) is Literal:
+        sound, convert, wanted = value in parts, str, " or ".join(map(repr, parts))
+    elif get_origin(kind) is tuple:
+        count = len(parts) if Ellipsis not in parts else len(value) if isinstance(value, list) and value else "some"
+        sound = isinstance(value, list) and len(value) == count and all(map(_is_number, value))
+        convert, wanted = (lambda numbers: tuple(map(float, numbers))), f"an array of {count} numbers"
+    elif kind is int:
+        sound, convert, wanted = _is_number(value) and isinstance(value, int) and value > 0, int, "a whole number above 0"
+    elif kind is str:
+        sound, convert, wanted = isinstance(value, str), str, "text"
+    else:
+        sound, convert, wanted = _is_number(value), float, "a number"
+    if not sound:
+        raise ConfigError(f"{where} is {value!r} and must be {wanted}")
+    return convert(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,6 +12,7 @@ from deepmm_jax.config import BuildConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.resample import resample_map
 from deepmm_jax.density.scaling import top_volume_scale
+from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.checkpoints import find_checkpoint
@@ -50,12 +51,13 @@ def map_evidence(
     """Standard grid and scale, then the whole-map network (sections 2.1 and 2.2).
 
     The map is resampled to 1 Å and divided by the mean density of `n_residues` residues. With a contour level,
-    voxels below half of it are no main chain.
+    voxels below half of it are no main chain. Raises MapError or CheckpointError.
     """
+    network = find_checkpoint(config.network)
     resampled = run("resample", resample_map, density, 1.0, config.resampling)
     scale = top_volume_scale(resampled.data, float(np.prod(resampled.step)), n_residues)
     standard = resampled.with_data(np.asarray(resampled.data / scale, np.float32))
-    evidence = run("evidence", predict_volumes, standard, find_checkpoint(config.network))
+    evidence = run("evidence", predict_volumes, standard, network)
     if config.contour is None:
         return evidence
     above = resampled.data > config.contour / 2
@@ -70,12 +72,20 @@ def build_chains(
     seed: int = 0,
     run: StageRunner = StageRunner(),
 ) -> list[CalphaModels]:
-    """Models of each chain in the order given; each takes the main chain that the best models before it left."""
+    """Models of each chain in the order given; each takes the main chain that the best models before it left.
+
+    Raises NothingBuiltError, naming the chain, if one of them cannot be built.
+    """
     models: list[CalphaModels] = []
     for number, profile in enumerate(chains):
         label = "" if len(chains) == 1 else f" {number + 1}"
         free = without_occupied(evidence, models)
-        models.append(trace_calpha(free, profile, config, seed=seed, run=run, label=label))
+        try:
+            models.append(trace_calpha(free, profile, config, seed=seed, run=run, label=label))
+        except NothingBuiltError as reason:
+            if len(chains) == 1:
+                raise
+            raise NothingBuiltError(f"chain{label} of {len(chains)}, {profile.name}: {reason}") from reason
     return models
 
 
@@ -103,6 +113,7 @@ def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evid
     main_chain = evidence.main_chain.copy()
     ijk = np.argwhere(main_chain > 0)
     built = np.concatenate([model.positions[0][model.built[0]] for model in models])
-    distance, _ = KDTree(built).query(evidence.origin + ijk * evidence.step)
-    main_chain[tuple(ijk[distance < OCCUPIED_RADIUS].T)] = 0.0
+    xyz = evidence.origin + ijk * evidence.step
+    distance, _ = KDTree(built).query(xyz, distance_upper_bound=OCCUPIED_RADIUS)  # infinite beyond
+    main_chain[tuple(ijk[np.isfinite(distance)].T)] = 0.0
     return replace(evidence, main_chain=main_chain)

@@ -11,6 +11,8 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
+from deepmm_jax import __version__
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +42,7 @@ class StageStore:
         try:
             with self._file(stage, key).open("rb") as stream:
                 return pickle.load(stream)
-        except (OSError, EOFError, pickle.UnpicklingError, AttributeError):
+        except Exception:  # damaged bytes can make pickle raise anything
             return None
 
     def put(self, stage: str, key: str, value: Any) -> None:
@@ -48,9 +50,12 @@ class StageStore:
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self._file(stage, key)
         partial = path.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
-        os.replace(partial, path)
+        try:
+            with partial.open("wb") as stream:
+                pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
         for old in self.directory.glob(f"{stage.replace(' ', '-')}.*.pickle"):
             if old != path:
                 old.unlink()
@@ -69,10 +74,11 @@ class StageRunner:
     """Read kept results (`--resume`); they are written whenever there is a store."""
 
     def __call__(self, stage: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(*args, **kwargs)`, or what an earlier run made of the same function and arguments."""
+        """`function(*args, **kwargs)`, or what this version made of the same function and arguments before."""
         self.observer(stage, None, 0.0)
         started = time.perf_counter()
-        key = "" if self.store is None else digest((function.__module__, function.__qualname__, args, kwargs))
+        name = (__version__, function.__module__, function.__qualname__)
+        key = "" if self.store is None else digest((*name, args, kwargs))
         value = self.store.get(stage, key) if self.store is not None and self.reuse else None
         restored = value is not None
         if value is None:
@@ -98,19 +104,18 @@ def _feed(state: Any, value: Any) -> None:
             _feed(state, getattr(value, f.name))
     elif isinstance(value, np.ndarray):
         state.update(f"{value.dtype}{value.shape}".encode())
-        state.update(np.ascontiguousarray(value).tobytes())
+        state.update(np.ascontiguousarray(value).data)
     elif isinstance(value, dict):
-        for name in sorted(value):
-            state.update(str(name).encode())
-            _feed(state, value[name])
+        _feed(state, [item for name in sorted(value) for item in (name, value[name])])
     elif isinstance(value, list | tuple):
         state.update(str(len(value)).encode())
         for item in value:
             _feed(state, item)
     elif isinstance(value, Path):
         for path in sorted(p for p in value.rglob("*") if p.is_file()) if value.is_dir() else [value]:
-            state.update(path.name.encode())
-            state.update(path.read_bytes())
+            content = path.read_bytes()
+            state.update(f"{path.name} {len(content)} ".encode())
+            state.update(content)
     elif value is None or isinstance(value, str | int | float | bool | np.generic):
         state.update(repr(value).encode())
     else:

@@ -1,7 +1,6 @@
 """`deepmm-jax build`: from a map and a sequence to ranked models."""
 
 import dataclasses
-import logging
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,25 +44,35 @@ def build(
     """Build ranked Cα models of the chains of a FASTA file into a density map."""
     select_device(device, threads)
     from deepmm_jax.config import build_config
+    from deepmm_jax.networks.checkpoints import find_checkpoint
     from deepmm_jax_cli.console import Progress, open_log
-    from deepmm_jax_cli.outputs import prepare_directory
+    from deepmm_jax_cli.outputs import check_directory, prepare_directory, writing
 
     settings = build_config(
         preset, file=config, network=checkpoint, contour=contour, models=models, full_length=full_length
     )
+    find_checkpoint(settings.network)
+    with writing(output):
+        check_directory(output, resume=resume, overwrite=overwrite)
     inputs = read_inputs(
-        map_path, sequence, secondary_structure, origin=origin, contour=contour, mask=mask, resolution=resolution
+        map_path,
+        sequence,
+        secondary_structure,
+        origin=origin,
+        contour=settings.contour,
+        mask=mask,
+        resolution=resolution,
+        verbose=verbose,
     )
-    prepare_directory(output, resume=resume, overwrite=overwrite)
-    with open_log(output / "log.txt") as log:
-        progress = Progress(log, quiet)
-        logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(message)s")
-        try:
-            build_into(output, inputs, settings, seed=seed, until=until, resume=resume, progress=progress)
-        except Exception as error:
-            progress.stop()
-            progress.write(f"stopped: {error}")
-            raise
+    with writing(output):
+        prepare_directory(output, resume=resume)
+        with open_log(output / "log.txt") as log:
+            progress = Progress(log, quiet)
+            try:
+                build_into(output, inputs, settings, seed=seed, until=until, resume=resume, progress=progress)
+            except BaseException as error:  # Ctrl-C too
+                progress.fail(error)
+                raise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,6 +95,7 @@ def read_inputs(
     contour: float | None = None,
     mask: Path | None = None,
     resolution: float | None = None,
+    verbose: bool = False,
 ) -> Inputs:
     """Read and check the input before any long computation."""
     from deepmm_jax.density.mask import apply_mask, check_contour
@@ -93,26 +103,48 @@ def read_inputs(
     from deepmm_jax.errors import ConfigError
     from deepmm_jax.networks.secondary_structure import predict_secondary_structure
     from deepmm_jax.sequence.fasta import profiles_from_fasta
+    from deepmm_jax_cli.console import listen
     from deepmm_jax_cli.outputs import describe_input
 
+    warnings = listen(verbose)
     if resolution is not None and not 1.0 <= resolution <= 20.0:
         raise ConfigError(
             f"--resolution {resolution:g} Å cannot be right; give the map's resolution, 2.5–5 Å as a rule"
         )
     density = read_map(map_path, origin=origin)
-    description = {"map": describe_input(map_path, density), "sequence": describe_input(sequence)}
+    description = {"map": describe_input(map_path, density)}
     if mask is not None:
         density = apply_mask(density, read_map(mask, origin=origin), name=str(mask))
+        description["mask"] = describe_input(mask)
     if contour is not None:
         check_contour(density, contour, name=str(map_path))
     source = {"predict": predict_secondary_structure, "none": None}.get(secondary_structure, Path(secondary_structure))
-    profiles, warnings = profiles_from_fasta(sequence, source)
+    profiles, noticed = profiles_from_fasta(sequence, source)
+    description["sequence"] = describe_input(sequence)
+    if isinstance(source, Path):
+        description["secondary_structure"] = describe_input(source)
+    warnings += [*noticed, *crowding(density, sum(map(len, profiles)), contour, name=str(map_path))]
     if len(profiles) > 1:
         warnings.append(
             f"{sequence} has {len(profiles)} chains: they are built one after another, each in the density that the "
             "earlier ones left; an assignment that weighs all of them together is not made yet"
         )
     return Inputs(density=density, profiles=profiles, resolution=resolution, description=description, warnings=warnings)
+
+
+def crowding(density: Any, n_residues: int, contour: float | None, name: str) -> list[str]:
+    """A warning if the sequence needs more than three times the volume that the map's density fills."""
+    from deepmm_jax.density.scaling import RESIDUE_VOLUME, default_threshold
+
+    threshold = default_threshold(density.data, contour)
+    volume = float((density.data > threshold).sum() * density.step.prod())
+    needed = RESIDUE_VOLUME * n_residues
+    if needed <= 3 * volume:
+        return []
+    return [
+        f"{n_residues} residues fill about {needed:,.0f} Å³, but only {volume:,.0f} Å³ of {name} lie above "
+        f"{threshold:.4g}: most of them cannot be built; check the sequence, the voxel size and the contour level"
+    ]
 
 
 def build_into(

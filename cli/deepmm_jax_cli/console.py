@@ -1,7 +1,9 @@
 """Progress: a line that lives on a terminal, plain lines elsewhere, everything in the log file."""
 
+import logging
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -12,7 +14,7 @@ class Progress:
     """The observer of a run: shows stages as they start and end, logs them and adds up their seconds."""
 
     def __init__(self, log: TextIO | None, quiet: bool):
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.log = log
         self.seconds: dict[str, float] = {}
         self._status: Any = None
@@ -40,10 +42,11 @@ class Progress:
         self.seconds[stage] = round(seconds, 3)
         self.say(f"{stage:<14} {'kept from an earlier run' if restored else f'{seconds:7.1f} s'}  {summary(value)}")
 
-    def stop(self) -> None:
-        """End the living line, whatever happened."""
+    def fail(self, error: BaseException) -> None:
+        """End the living line; the log gets the traceback, whatever the reader will see."""
         if self._status is not None:
             self._status.stop()
+        self.write("stopped\n" + "".join(traceback.format_exception(error)).rstrip())
 
     def write(self, text: str) -> None:
         """One line for the log alone."""
@@ -74,6 +77,24 @@ def summary(value: Any) -> str:
             return f"{len(value)} models, best MScore {value.mscores[0]:.2f}"
         case _:
             return ""
+
+
+def listen(verbose: bool) -> list[str]:
+    """The list to which every warning of the library is added from now on; details are printed if `verbose`."""
+    warnings: list[str] = []
+
+    def heard(record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            warnings.append(record.getMessage())
+        elif verbose:
+            print(record.getMessage(), file=sys.stderr)
+
+    ear = logging.Handler()
+    ear.emit = heard
+    logger = logging.getLogger("deepmm_jax")
+    logger.handlers = [ear]
+    logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    return warnings
 
 
 def peak_memory_mb() -> float:

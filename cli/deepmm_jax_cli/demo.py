@@ -24,7 +24,7 @@ def demo(
     started = time.perf_counter()
     structure, fasta = example("1ake_A.pdb.gz"), example("1ake_A.fasta")
     (crystal,) = read_chains(structure)
-    prepare_directory(output, resume=False, overwrite=True)
+    prepare_directory(output, resume=False)
     write_map(output / "map.mrc", simulate_map(crystal.positions, crystal.atomic_numbers, 5.0))
     inputs = read_inputs(output / "map.mrc", fasta, "predict", resolution=5.0)
     with open_log(output / "log.txt") as log:

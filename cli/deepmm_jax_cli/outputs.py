@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +24,37 @@ from deepmm_jax.structure.write import calpha_chain
 
 
 SCHEMA_VERSION = 1
-CHAIN_NAMES = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+CHAIN_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+CHAIN_NAMES = (*CHAIN_LETTERS, *map("".join, product(CHAIN_LETTERS, repeat=2)))
+RESULTS = ("model.cif", "calpha.cif", "models/model_*.cif", "maps/mainchain.mrc", "maps/calpha.mrc", "summary.json")
+RECORDS = ("log.txt", "stages/*.pickle")
+"""What a run leaves for the one that resumes it."""
 
 
-def prepare_directory(output: Path, *, resume: bool, overwrite: bool) -> None:
-    """Create the output folder. Raises ConfigError if it holds files and neither flag says what to do with them."""
+def check_directory(output: Path, *, resume: bool, overwrite: bool) -> None:
+    """Raise ConfigError for an output folder that is a file, or holds files of which neither flag speaks."""
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output} is a file; give a folder")
     if output.is_dir() and any(output.iterdir()) and not (resume or overwrite):
         raise ConfigError(f"--output {output} is not empty; add --overwrite or --resume, or give another folder")
+
+
+def prepare_directory(output: Path, *, resume: bool) -> None:
+    """Create the output folder and remove the results of an earlier run, lest they pass for those of this one."""
+    for folder in ("maps", "models", "stages"):
+        (output / folder).mkdir(parents=True, exist_ok=True)
+    for pattern in RESULTS if resume else RESULTS + RECORDS:
+        for old in output.glob(pattern):
+            old.unlink()
+
+
+@contextmanager
+def writing(output: Path) -> Iterator[None]:
+    """What the file system refuses becomes a ConfigError that names the output folder."""
     try:
-        (output / "maps").mkdir(parents=True, exist_ok=True)
-        (output / "models").mkdir(exist_ok=True)
+        yield
     except OSError as error:
-        raise ConfigError(f"--output {output} cannot be created ({error.strerror}); give another folder") from error
+        raise ConfigError(f"--output {output} cannot be written ({error}); free some space or give another") from error
 
 
 def write_evidence_maps(output: Path, evidence: Evidence) -> None:
@@ -50,9 +69,7 @@ def write_models(
 ) -> list[ScoredModel]:
     """`model.cif`, `models/model_NN.cif` and `calpha.cif`; returns the models, best first."""
     ranked = [_scored_model(profiles, models, rank) for rank in range(max(len(m) for m in models))]
-    title = f"Cα models of {', '.join(p.name for p in profiles)}"
-    for old in (output / "models").glob("model_*.cif"):
-        old.unlink()
+    title = f"C-alpha models of {', '.join(p.name for p in profiles)}"  # the file is ASCII
     for rank, model in enumerate(ranked):
         write_modelcif(output / "models" / f"model_{rank + 1:02d}.cif", [model], title, map_name)
     write_modelcif(output / "calpha.cif", ranked, title, map_name)
@@ -62,19 +79,24 @@ def write_models(
 
 def _scored_model(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], rank: int) -> ScoredModel:
     """The model of one rank; a chain with fewer models shows its last."""
-    chains, confidence, scores = [], [], []
+    chains, confidence = [], []
     for name, profile, ranked in zip(CHAIN_NAMES, profiles, models, strict=False):
         r = min(rank, len(ranked) - 1)
         chain = calpha_chain(name, profile.letters, ranked.positions[r], ranked.support[r])
         chains.append(chain)
         confidence.append(np.clip(chain.b_factors / 100.0, 0.0, 1.0))
-        scores.append(ranked.mscores[r])
     return ScoredModel(
         chains=tuple(chains),
         confidence=tuple(confidence),
-        scores={"MScore": float(np.mean(scores))},
+        scores={"MScore": _mscore(profiles, models, rank)},
         name=f"rank {rank + 1}",
     )
+
+
+def _mscore(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], rank: int) -> float:
+    """MScore of the models of one rank together: the mean over all residues of all chains (equation 4)."""
+    scores = [ranked.mscores[min(rank, len(ranked) - 1)] for ranked in models]
+    return float(np.average(scores, weights=[len(profile) for profile in profiles]))
 
 
 def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels]) -> dict[str, Any]:
@@ -103,10 +125,9 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
                 ],
             }
         )
-    n_residues = sum(chain["n_residues"] for chain in chains)
-    mscore = sum(chain["mscore"] * chain["n_residues"] for chain in chains) / n_residues
+    mscore = _mscore(profiles, models, 0)
     return {
-        "n_residues": n_residues,
+        "n_residues": sum(chain["n_residues"] for chain in chains),
         "n_built": sum(chain["n_built"] for chain in chains),
         "score": sum(chain["score"] for chain in chains),
         "mscore": mscore,

@@ -1,5 +1,7 @@
 """Simulated maps: a sum of Gaussians over atoms, in the form of EMAN2's e2pdb2mrc (section 2.6.1)."""
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 from jaxtyping import Float
@@ -55,7 +57,8 @@ def add_gaussians(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _splat(positions, weights, widths, out):  # type: ignore[no-untyped-def]
+@no_type_check
+def _splat(positions, weights, widths, out):
     # A Gaussian is a product of three, so an atom costs one multiplication a voxel instead of an exponential.
     reach = np.sqrt(-np.log(NEGLIGIBLE))
     factors = np.empty((3, 128), np.float32)

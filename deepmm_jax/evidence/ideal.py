@@ -1,5 +1,7 @@
 """Ideal evidence: what a perfect network would say of a known structure (equation 1)."""
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 from jaxtyping import Float, Int
@@ -43,7 +45,8 @@ def nearest_point(
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark_nearest(positions, cutoff, index, squared):  # type: ignore[no-untyped-def]
+@no_type_check
+def _mark_nearest(positions, cutoff, index, squared):
     for p in range(len(positions)):
         low = np.empty(3, np.int64)
         high = np.empty(3, np.int64)

@@ -53,7 +53,9 @@ def calpha_peaks(evidence: Evidence, threshold: float = 0.2) -> Float[np.ndarray
     """
     padded = np.pad(evidence.calpha, 1)
     neighbourhood = np.stack(list(_shifted(padded, evidence.calpha.shape)))
-    peak = (evidence.calpha >= neighbourhood.max(axis=0)) & (evidence.calpha > threshold)
+    # Of equal neighbours the first is the peak: a Cα halfway between two voxels must not count twice.
+    first = (evidence.calpha > neighbourhood[:13].max(axis=0)) & (evidence.calpha >= neighbourhood[14:].max(axis=0))
+    peak = first & (evidence.calpha > threshold)
     moves = np.array(list(np.ndindex(3, 3, 3)), np.float32) - 1
     weights = neighbourhood[:, peak]
     shift = weights.T @ moves / weights.sum(axis=0)[:, None]

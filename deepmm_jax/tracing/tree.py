@@ -7,6 +7,7 @@ vertex of the heaviest path nearest the root) mends it where the root is off tha
 the hundredth branch, an array bound; here all count.
 
 The functions are compiled by numba: they follow links from row to row, which array operations cannot express.
+Its cache looks at one file only: after a change here or in likeness.py, touch tabu.py, which has them compiled in.
 """
 
 from typing import NamedTuple, no_type_check

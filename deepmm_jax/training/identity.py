@@ -1,5 +1,7 @@
 """Sequence identity by local alignment, to keep relatives of test proteins out of training sets."""
 
+from typing import no_type_check
+
 import numba
 import numpy as np
 
@@ -68,7 +70,8 @@ def local_alignment(first: np.ndarray, second: np.ndarray) -> tuple[int, int, in
 
 
 @numba.njit(cache=True, nogil=True)
-def _smith_waterman(first, second, matrix):  # type: ignore[no-untyped-def]
+@no_type_check
+def _smith_waterman(first, second, matrix):
     # Identities and columns ride along with the scores, so no traceback is kept.
     n = len(second)
     match = np.zeros((n + 1, 3), np.int32)

@@ -1,0 +1,184 @@
+"""How right the models and the evidence are: chains of a list simulated at 5 Å, or real maps; one JSON file.
+
+    python benchmarks/accuracy.py simulated --list val-20
+    python benchmarks/accuracy.py real emd2566_3j6b_9 emd5185_3j06_deepmm
+
+Reads the data folder (DEEPMM_JAX_DATA). Pairs with nothing to measure count as TM-score 0 and no match.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from deepmm_jax.assessment.report import evaluate_model
+from deepmm_jax.config import BuildConfig, build_config
+from deepmm_jax.constants import SECONDARY_STRUCTURES
+from deepmm_jax.density.map import DensityMap
+from deepmm_jax.density.mrc import read_map
+from deepmm_jax.density.simulate import simulate_map
+from deepmm_jax.errors import NothingBuiltError
+from deepmm_jax.evidence.points import calpha_peaks, type_points
+from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.networks.secondary_structure import predict_secondary_structure
+from deepmm_jax.pipeline import build_chains, map_evidence
+from deepmm_jax.sequence.fasta import profiles_from_fasta
+from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.stages import StageRunner
+from deepmm_jax.structure.chain import Chain
+from deepmm_jax.structure.read import read_chains
+from deepmm_jax.structure.secondary_structure import assign_secondary_structure
+from deepmm_jax.structure.write import calpha_chain
+
+
+PEAK_THRESHOLD = 0.2
+
+
+def main() -> None:
+    """Parse, measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("kind", choices=["simulated", "real"])
+    parser.add_argument("names", nargs="*", help="chains or maps; instead of --list")
+    parser.add_argument("--list", default="val-20", help="list of chains in data/lists")
+    parser.add_argument("--checkpoint", help="whole-map network instead of the preset's")
+    parser.add_argument("--config", type=Path, help="TOML file with settings")
+    parser.add_argument("--evidence-only", action="store_true")
+    parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/…)")
+    arguments = parser.parse_args()
+    data = Path(os.environ.get("DEEPMM_JAX_DATA", "../shared/data"))
+    preset = "simulated" if arguments.kind == "simulated" else "experimental"
+    config = build_config(preset, file=arguments.config, network=arguments.checkpoint)
+    names = arguments.names or (data / "lists" / f"{arguments.list}.txt").read_text().split()
+    measure = simulated_case if arguments.kind == "simulated" else real_case
+    rows = {}
+    for name in names:
+        rows[name] = measure(data, name, config, arguments.evidence_only)
+        print(name, json.dumps(rows[name]), flush=True)
+    result = {
+        "command": f"python benchmarks/accuracy.py {arguments.kind} {' '.join(arguments.names) or '--list ' + arguments.list}",
+        "network": config.network,
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numpy")},
+        "summary": summarise(list(rows.values())),
+        "cases": rows,
+    }
+    print(json.dumps(result["summary"], indent=2))
+    label = arguments.list if arguments.kind == "simulated" and not arguments.names else arguments.kind
+    path = arguments.output or Path(__file__).parent / "results" / f"accuracy-{label}.json"
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def simulated_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
+    """One chain simulated at 5 Å."""
+    (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
+    density = simulate_map(chain.positions, chain.atomic_numbers, 5.0)
+    states = predict_secondary_structure(chain.sequence)
+    profile = SequenceProfile(name=name, letters=chain.sequence, secondary_structure=states)
+    return measure_case(density, [profile], [chain], config, evidence_only)
+
+
+def real_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
+    """One real map with the FASTA file that came with it."""
+    folder = data / "maps"
+    profiles, _ = profiles_from_fasta(folder / f"{name}.fasta", predict_secondary_structure)
+    return measure_case(
+        read_map(folder / f"{name}.mrc.gz"), profiles, read_chains(folder / f"{name}.pdb"), config, evidence_only
+    )
+
+
+def measure_case(
+    density: DensityMap,
+    profiles: list[SequenceProfile],
+    reference: list[Chain],
+    config: BuildConfig,
+    evidence_only: bool,
+) -> dict[str, Any]:
+    """Build and compare; figures of the model, of the evidence, and seconds by stage."""
+    seconds: dict[str, float] = {}
+
+    def watch(stage: str, value: Any, taken: float, *, restored: bool = False) -> None:
+        if value is not None:
+            seconds[stage] = round(taken, 2)
+
+    run = StageRunner(observer=watch)
+    started = time.perf_counter()
+    evidence = map_evidence(density, sum(map(len, profiles)), config, run=run)
+    figures: dict[str, Any] = {"evidence": evidence_figures(evidence, reference), "seconds": seconds}
+    if evidence_only:
+        return figures
+    try:
+        models = build_chains(evidence, profiles, config, run=run)
+    except NothingBuiltError as error:
+        return figures | {"error": str(error)}
+    figures["seconds_total"] = round(time.perf_counter() - started, 1)
+    figures["mscore"] = round(float(np.mean([m.mscores[0] for m in models])), 3)
+    ranks = [
+        evaluate_model(
+            [
+                calpha_chain(chr(65 + c), profile.letters, model.positions[min(rank, len(model) - 1)])
+                for c, (profile, model) in enumerate(zip(profiles, models, strict=True))
+            ],
+            reference,
+        )
+        for rank in range(max(map(len, models)))
+    ]
+    figures["model"] = {k: round(v, 4) if isinstance(v, float) else v for k, v in ranks[0].items()}
+    figures["best_tm_score_of_ten"] = round(max(float(row["tm_score"] or 0) for row in ranks), 4)
+    return figures
+
+
+def evidence_figures(evidence: Evidence, reference: list[Chain]) -> dict[str, float]:
+    """Cα peaks against the true Cα, and types at the true Cα."""
+    true = np.concatenate([chain.calpha for chain in reference])
+    peaks = calpha_peaks(evidence, PEAK_THRESHOLD)
+    figures: dict[str, float] = {"calpha_peaks": len(peaks)}
+    for radius in (1.0, 1.5):
+        to_peak = KDTree(peaks).query(true)[0] if len(peaks) else np.full(len(true), np.inf)
+        to_true = KDTree(true).query(peaks)[0] if len(peaks) else np.zeros(0)
+        figures[f"recall_{radius}"] = float((to_peak <= radius).mean())
+        figures[f"precision_{radius}"] = float((to_true <= radius).mean()) if len(peaks) else 0.0
+    points = type_points(evidence, true)
+    profile = SequenceProfile(
+        name="reference",
+        letters="".join(chain.sequence for chain in reference),
+        secondary_structure=np.zeros((len(true), 3), np.float32),
+    )
+    states = [SECONDARY_STRUCTURES.index(s) for chain in reference for s in assign_secondary_structure(chain)]
+    figures["accuracy_20"] = float((points.amino_acids.argmax(axis=1) == profile.amino_acids).mean())
+    figures["accuracy_4"] = float((points.classes == profile.classes).mean())
+    figures["accuracy_secondary_structure"] = float((points.states == np.array(states)).mean())
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the cases, and counts."""
+    evidence = {k: round(float(np.mean([row["evidence"][k] for row in rows])), 4) for k in rows[0]["evidence"]}
+    summary: dict[str, Any] = {"cases": len(rows), "evidence": evidence}
+    built = [row for row in rows if "model" in row]
+    if not built:
+        return summary
+    tm = [row["model"]["tm_score"] if "model" in row else 0.0 for row in rows]
+    rmsd = np.array([row["model"]["ca_rmsd"] for row in built if row["model"]["ca_rmsd"] is not None])
+    summary |= {
+        "built": len(built),
+        "tm_score_mean": round(float(np.mean(tm)), 4),
+        "tm_score_at_least_0.8": int(np.sum(np.array(tm) >= 0.8)),
+        "ca_rmsd_mean": round(float(rmsd.mean()), 3),
+        "ca_rmsd_median": round(float(np.median(rmsd)), 3),
+        "ca_rmsd_worst": round(float(rmsd.max()), 3),
+        "seconds_mean": round(float(np.mean([row["seconds_total"] for row in built])), 1),
+    }
+    for key in ("coverage", "residue_match", "sequence_match"):
+        summary[key] = round(float(np.mean([row["model"][key] or 0.0 for row in built])), 4)
+    return summary
+
+
+if __name__ == "__main__":
+    main()
