@@ -36,8 +36,9 @@ test-fast: install
 demo: install
 	$(BIN)/deepmm-jax demo
 
+# Seconds by stage on the example; benchmarks/accuracy.py needs the data folder.
 bench: install
-	$(BIN)/deepmm-jax benchmark
+	$(BIN)/python benchmarks/speed.py
 
 # Run with Python 3.11 on Linux after changing a dependency; takes some minutes.
 lock: install

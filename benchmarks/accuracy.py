@@ -61,8 +61,9 @@ def main() -> None:
     for name in names:
         rows[name] = measure(data, name, config, arguments.evidence_only)
         print(name, json.dumps(rows[name]), flush=True)
+    which = " ".join(arguments.names) or f"--list {arguments.list}"
     result = {
-        "command": f"python benchmarks/accuracy.py {arguments.kind} {' '.join(arguments.names) or '--list ' + arguments.list}",
+        "command": f"python benchmarks/accuracy.py {arguments.kind} {which}",
         "network": config.network,
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numpy")},

@@ -14,10 +14,10 @@ from deepmm_jax.errors import ConfigError
 class TracingConfig:
     """Main-chain tracing (sections 2.3 and 2.5; MAINMAST). Lengths in Å."""
 
-    threshold: float = 0.0
-    """Voxels with a probability above this are seeds (U_thr)."""
-    bandwidth: float = 2.0
-    """Mean-shift bandwidth: kernel exp(-1.5 r² / (bandwidth / 2)²)."""
+    threshold: float = 0.1
+    """Voxels with a probability above this are seeds (U_thr; 0 in the paper, whose networks give exact zeros)."""
+    bandwidth: float = 1.6
+    """Mean-shift bandwidth: kernel exp(-1.5 r² / (bandwidth / 2)²); 2.0 in the paper."""
     max_shift: float = 10.0
     """A seed stops when it has moved this far."""
     merge_distance: float = 0.5
@@ -26,7 +26,7 @@ class TracingConfig:
     """Points of normalised density below this are dropped (theta_thr)."""
     keep_length: float = 0.5
     """Edges of the first spanning tree shorter than this are never removed (d_keep)."""
-    local_radius: float = 5.0
+    local_radius: float = 10.0
     """Radius of the local spanning trees whose edges may be swapped in (r_local)."""
     rounds: int = 100
     """Tabu rounds per trajectory (N_round)."""
@@ -87,13 +87,13 @@ PRESETS = {
     "paper-experimental": BuildConfig(
         network="experimental",
         resampling="trilinear",
-        tracing=TracingConfig(local_radius=10.0, keep_length=0.5, rounds=2500),
+        tracing=TracingConfig(threshold=0.0, bandwidth=2.0, local_radius=10.0, keep_length=0.5, rounds=2500),
         alignment=_PAPER_ALIGNMENT,
     ),
     "paper-simulated": BuildConfig(
         network="simulated",
         resampling="trilinear",
-        tracing=TracingConfig(local_radius=5.0, keep_length=0.5, rounds=100),
+        tracing=TracingConfig(threshold=0.0, bandwidth=2.0, local_radius=5.0, keep_length=0.5, rounds=100),
         alignment=_PAPER_ALIGNMENT,
     ),
 }
@@ -152,7 +152,11 @@ def _value(value: Any, kind: Any, where: str) -> Any:
         sound = isinstance(value, list) and len(value) == count and all(map(_is_number, value))
         convert, wanted = (lambda numbers: tuple(map(float, numbers))), f"an array of {count} numbers"
     elif kind is int:
-        sound, convert, wanted = _is_number(value) and isinstance(value, int) and value > 0, int, "a whole number above 0"
+        sound, convert, wanted = (
+            _is_number(value) and isinstance(value, int) and value > 0,
+            int,
+            "a whole number above 0",
+        )
     elif kind is str:
         sound, convert, wanted = isinstance(value, str), str, "text"
     else:

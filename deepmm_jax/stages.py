@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+@runtime_checkable  # the tests check arguments
 class Observer(Protocol):
     """Told of every stage: before it runs with `value` None, and afterwards with its value and the seconds it took.
 

@@ -44,16 +44,16 @@ def build(
     """Build ranked Cα models of the chains of a FASTA file into a density map."""
     select_device(device, threads)
     from deepmm_jax.config import build_config
-    from deepmm_jax.networks.checkpoints import find_checkpoint
+    from deepmm_jax.networks.inference import load_network
     from deepmm_jax_cli.console import Progress, open_log
     from deepmm_jax_cli.outputs import check_directory, prepare_directory, writing
 
     settings = build_config(
         preset, file=config, network=checkpoint, contour=contour, models=models, full_length=full_length
     )
-    find_checkpoint(settings.network)
     with writing(output):
         check_directory(output, resume=resume, overwrite=overwrite)
+    load_network(settings.network)  # to hear of a bad one before anything is written
     inputs = read_inputs(
         map_path,
         sequence,
@@ -111,6 +111,8 @@ def read_inputs(
         raise ConfigError(
             f"--resolution {resolution:g} Å cannot be right; give the map's resolution, 2.5–5 Å as a rule"
         )
+    if contour is not None and not contour > 0:
+        raise ConfigError(f"--contour {contour:g} cannot be right; give a level above 0, in the units of the map")
     density = read_map(map_path, origin=origin)
     description = {"map": describe_input(map_path, density)}
     if mask is not None:
@@ -158,8 +160,8 @@ def build_into(
     from deepmm_jax_cli import outputs
     from deepmm_jax_cli.console import peak_memory_mb
 
-    here = jax.devices()[0]
-    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {here.platform} ({here.device_kind})")
+    device = jax.devices()[0].device_kind
+    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {device}")
     for warning in inputs.warnings:
         progress.warn(warning)
     run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
@@ -178,7 +180,7 @@ def build_into(
         "resolution": inputs.resolution,
         "timings_seconds": progress.seconds,
         "peak_memory_mb": peak_memory_mb(),
-        "device": f"{here.platform} ({here.device_kind})",
+        "device": device,
         "versions": outputs.versions(),
         "network": settings.network,
         "input": inputs.description,

@@ -92,7 +92,7 @@ def listen(verbose: bool) -> list[str]:
     ear = logging.Handler()
     ear.emit = heard
     logger = logging.getLogger("deepmm_jax")
-    logger.handlers = [ear]
+    logger.handlers, logger.propagate = [ear], False
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
     return warnings
 

@@ -48,13 +48,16 @@ def use_compilation_cache() -> None:
     root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(root / "deepmm-jax" / "xla"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+    # XLA calls its own tuning flags (prefer-no-gather) missing from the CPU whenever it reads the cache, two kilobytes
+    # a time; real failures come back as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def run() -> None:
     """Entry point. Exit codes: 0 done, 2 bad input, 3 nothing could be built, 1 a bug (with its traceback)."""
     use_compilation_cache()
     try:
-        app()
+        app(prog_name="deepmm-jax")
     except Exception as error:
         from deepmm_jax.errors import DeepMMError, NothingBuiltError
 

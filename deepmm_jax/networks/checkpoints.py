@@ -38,9 +38,12 @@ def read_card(name_or_directory: str | Path) -> dict[str, Any]:
     """The `card.json` of a checkpoint: network, training data, steps, figures."""
     path = find_checkpoint(name_or_directory) / "card.json"
     try:
-        return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor JSON
         raise CheckpointError(f"{path} cannot be read ({error}); fetch or train the checkpoint again") from error
+    if not isinstance(card, dict):
+        raise CheckpointError(f"{path} holds a {type(card).__name__}, not a table; fetch or train the checkpoint again")
+    return card
 
 
 def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[str, Any]) -> None:
@@ -49,7 +52,10 @@ def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[st
 
     directory.mkdir(parents=True, exist_ok=True)
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float16), dict(params))
-    ocp.save(str(directory.resolve() / "weights"), half, overwrite=True)
+    weights = directory.resolve() / "weights"
+    ocp.save(str(weights), half, overwrite=True)
+    # Orbax writes the absolute path of the folder into this marker, which no reader looks at.
+    (weights / "commit_success.txt").write_text("committed\n")
     (directory / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 

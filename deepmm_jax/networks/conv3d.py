@@ -31,7 +31,7 @@ def conv3d(
     """
     plain = set(window_strides) == {1} and feature_group_count == 1
     plain &= set(lhs_dilation or (1,)) == {1} and set(rhs_dilation or (1,)) == {1}
-    if jax.default_backend() == "cpu" and plain and rhs.shape[:3] == (1, 1, 1):
+    if jax.default_backend() == "cpu" and plain and rhs.shape[:3] == (1, 1, 1) and isinstance(padding, str):
         return lhs @ rhs[0, 0, 0]
     if jax.default_backend() == "cpu" and plain:
         return _by_planes(lhs, rhs, padding)

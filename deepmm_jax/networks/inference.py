@@ -16,7 +16,14 @@ from deepmm_jax.density.map import DensityMap
 from deepmm_jax.errors import CheckpointError
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.checkpoints import load_checkpoint, read_card
-from deepmm_jax.networks.whole_map import ATOM_CHANNELS, WholeMapConfig, apply_network, parameter_shapes, split_heads
+from deepmm_jax.networks.whole_map import (
+    ATOM_CHANNELS,
+    STRIDE,
+    WholeMapConfig,
+    apply_network,
+    parameter_shapes,
+    split_heads,
+)
 
 
 TILE = 96
@@ -35,7 +42,13 @@ def load_network(checkpoint: str | Path) -> tuple[WholeMapConfig, dict[str, Any]
             f"checkpoint {str(checkpoint)!r} holds a {card.get('kind')!r} network, not a whole-map one; "
             "give `simulated`, `experimental` or a folder made by `deepmm-jax train whole-map`"
         )
-    config = WholeMapConfig(**card["network"])
+    try:
+        config = WholeMapConfig(**{name: int(size) for name, size in card["network"].items()})
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"card.json of checkpoint {str(checkpoint)!r} does not give the network's sizes ({error!r}); "
+            "fetch or train it again"
+        ) from error
     return config, load_checkpoint(checkpoint, parameter_shapes(config))[0]
 
 
@@ -82,7 +95,10 @@ def tiles(shape: tuple[int, int, int], tile: int = TILE) -> Iterator[tuple[tuple
 
     Windows of `tile` voxels may reach beyond the map. Corners are multiples of the coarsest stride, so that every
     voxel sits in the same place of the network's 2 Å and 4 Å grids whatever the tiling.
+    Raises ValueError for a tile that is no multiple of that stride or no larger than its context.
     """
+    if tile % STRIDE or tile <= 2 * CONTEXT:
+        raise ValueError(f"a tile of {tile} voxels must be a multiple of {STRIDE} above {2 * CONTEXT}")
     axes = [list(_spans(n, tile)) for n in shape]
     for spans in product(*axes):
         x, y, z = spans

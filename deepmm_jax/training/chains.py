@@ -6,7 +6,7 @@ import hashlib
 import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -67,16 +67,18 @@ def _load(path: Path) -> TrainingChain:
 
 def load_training_chains(structures: Path, names: list[str]) -> list[TrainingChain]:
     """Chains `NAME.pdb.gz` of a folder, in the given order; parsed once, then kept in the user's cache directory."""
-    digest = hashlib.sha256("\n".join([str(structures.resolve()), *names]).encode()).hexdigest()[:16]
+    paths = [structures.resolve() / f"{name}.pdb.gz" for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise StructureError(f"{path} does not exist; check --data and the list of training chains")
+    # The name of the cache changes with the files and with what is kept of them.
+    contents = [f"{path} {path.stat().st_mtime_ns}" for path in paths] + [f.name for f in fields(TrainingChain)]
+    digest = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
     root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     cache = root / "deepmm-jax" / f"chains-{digest}.pickle.gz"
     if cache.is_file():
         with gzip.open(cache, "rb") as stream:
             return pickle.load(stream)
-    paths = [structures / f"{name}.pdb.gz" for name in names]
-    for path in paths:
-        if not path.is_file():
-            raise StructureError(f"{path} does not exist; check --data and the list of training chains")
     with ProcessPoolExecutor(max_workers=2) as pool:
         chains = list(pool.map(_load, paths, chunksize=16))
     cache.parent.mkdir(parents=True, exist_ok=True)

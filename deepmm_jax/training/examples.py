@@ -104,7 +104,7 @@ def batches(
     Batch number b depends on `seed` and b alone, so a resumed run (`start`)
     sees the batches it would have seen. Longer chains are visited in proportion to their length.
     """
-    ready: queue.Queue[Example] = queue.Queue(maxsize=4)
+    ready: queue.Queue[Example | Exception] = queue.Queue(maxsize=4)
     lengths = np.array([len(chain.calpha) for chain in chains], float)
 
     def produce() -> None:
@@ -116,6 +116,15 @@ def batches(
             ready.put(Example(*(np.stack(field) for field in zip(*examples, strict=True))))
             number += 1
 
-    threading.Thread(target=produce, daemon=True).start()
+    def produce_or_report() -> None:
+        try:
+            produce()
+        except Exception as error:  # else the training step would wait for ever
+            ready.put(error)
+
+    threading.Thread(target=produce_or_report, daemon=True).start()
     while True:
-        yield ready.get()
+        batch = ready.get()
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch

@@ -66,7 +66,7 @@ def filter_density(density: np.ndarray, resolution: float, blur: float) -> Float
     s = _frequency(density.shape)
     low_pass = 1 / (1 + np.exp(np.clip((s - 1 / resolution) / 0.015, -30, 30)))
     envelope = low_pass * np.exp(-blur * np.minimum(s, 1 / resolution) ** 2 / 4)
-    return np.fft.irfftn(np.fft.rfftn(density) * envelope, density.shape).astype(np.float32)
+    return np.fft.irfftn(np.fft.rfftn(density) * envelope, density.shape, axes=(0, 1, 2)).astype(np.float32)
 
 
 def add_noise(
@@ -76,7 +76,7 @@ def add_noise(
     s = _frequency(density.shape)
     spectrum = np.exp(-s * rng.uniform(0, 12)) / (1 + np.exp(np.clip((s - 1.1 / resolution) / 0.02, -30, 30)))
     white = np.fft.rfftn(rng.standard_normal(density.shape, np.float32))
-    noise = np.fft.irfftn(white * spectrum, density.shape)
+    noise = np.fft.irfftn(white * spectrum, density.shape, axes=(0, 1, 2))
     signal = density[inside].std() if inside.any() else density.std()
     strength = 10 ** rng.uniform(-1.5, -0.25) * signal / max(noise.std(), 1e-9)
     solvent = rng.uniform(0.4, 1.2)

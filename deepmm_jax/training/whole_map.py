@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from deepmm_jax.errors import CheckpointError
 from deepmm_jax.networks.checkpoints import load_checkpoint, save_checkpoint
 from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network, initial_parameters, parameter_shapes
 from deepmm_jax.training.chains import load_training_chains, split_names
-from deepmm_jax.training.examples import Example, batches
+from deepmm_jax.training.examples import CROP, Example, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
 
 
@@ -142,21 +143,28 @@ def train_whole_map(
     card = {
         "kind": "whole-map",
         "network": network.as_dict(),
-        "training": asdict(config),
+        "runs": _history(output, {"command": command, "training": asdict(config), "first_step": first}),
         "initial": str(initial) if initial else None,
         "data": {
-            "list": "structures/MANIFEST.csv, split train" if train_list is None else f"{len(names)} chains",
+            "list": "split train of structures/MANIFEST.csv" if train_list is None else "given by the caller",
             "chains": len(names),
             "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
         },
         "steps": int(state.step),
-        "voxels": int(state.step) * config.batch_size * 48**3,
-        "command": command,
+        "voxels": int(state.step) * config.batch_size * CROP**3,
         "validation": figures,
         "versions": {"jax": jax.__version__, "optax": optax.__version__},
     }
     save_checkpoint(output, state.averaged, card)
     return card
+
+
+def _history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
+    """All runs that led to these weights, this one last; kept in `output/run/history.json`."""
+    path = output / "run" / "history.json"
+    runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]
+    path.write_text(json.dumps(runs, indent=1) + "\n")
+    return runs
 
 
 def _held_out(chains: list[Any]) -> dict[str, list[Example]]:
@@ -185,7 +193,12 @@ def _starting_state(
 
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), fresh)
-    leaves = ocp.load(str(saved.resolve()), _as_dict(abstract))
+    try:
+        leaves = ocp.load(str(saved.resolve()), _as_dict(abstract))
+    except Exception as error:  # Orbax raises many kinds; all mean the same to the user
+        raise CheckpointError(
+            f"{saved} is damaged or belongs to another network; give another output folder or remove this one"
+        ) from error
     return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
 
 
@@ -224,7 +237,7 @@ def _run(
         done += 1
         recent = {k: 0.98 * recent.get(k, float(v)) + 0.02 * float(v) for k, v in losses.items()}
         if done % 25 == 0:
-            speed = done * config.batch_size * 48**3 / (time.monotonic() - started)
+            speed = done * config.batch_size * CROP**3 / (time.monotonic() - started)
             report(f"step {int(state.step)} {_line(recent)} rate {float(rate):.2f} {speed:.0f} voxels/s")
         if done % config.validate_every == 0:
             figures = validate(state.averaged, held, network)

@@ -15,6 +15,9 @@ from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters
 
 
+# Orbax reads asynchronously; after a failure it drops the other reads with a complaint.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 TINY = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
 CARD = {"kind": "whole-map", "network": TINY.as_dict(), "steps": 3}
 

@@ -1,11 +1,13 @@
 """Main-chain paths of volumes: a helix on a grid, and a real chain with perfect evidence."""
 
+from dataclasses import replace
+
 import gemmi
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from deepmm_jax.config import TracingConfig
+from deepmm_jax.config import PRESETS, TracingConfig
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.tracing import build_graph, find_local_dense_points, trace_main_chain, trace_paths
 
@@ -65,7 +67,7 @@ def test_perfect_evidence_of_1yfq_gives_the_figures_of_the_authors_programs(data
     model = gemmi.read_structure(str(data_directory / "structures" / "1yfq_A.pdb.gz"))[0]
     backbone = np.array([a.pos.tolist() for c in model for r in c for a in r if a.name in ("N", "CA", "C")])
     volume, origin = probability_near(backbone)
-    config = TracingConfig(rounds=100, local_radius=5.0, trajectories=2)
+    config = replace(PRESETS["paper-simulated"].tracing, trajectories=2)
     points = find_local_dense_points(volume, STEP, origin, config)
     graph = build_graph(points, volume, STEP, origin, bandwidth=config.bandwidth)
     assert len(points.voxels) == 17324

@@ -1,0 +1,333 @@
+"""`build` from the command to its files.
+
+Two stand-ins for the shipped networks keep this quick: a small network that was never trained for the evidence, and
+ideal evidence (equation 1) for all that follows. The shipped one builds the example in the test marked slow.
+"""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from deepmm_jax.density.mrc import read_map, write_map
+from deepmm_jax.density.resample import resample_map
+from deepmm_jax.errors import CheckpointError
+from deepmm_jax.evidence.ideal import ideal_evidence
+from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.networks.checkpoints import find_checkpoint
+from deepmm_jax.structure.chain import Chain
+from deepmm_jax.structure.read import count_models, read_chains
+from deepmm_jax_cli.build import read_inputs
+from deepmm_jax_cli.outputs import CHAIN_NAMES
+
+
+SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "summary.schema.json"
+QUICK = "[tracing]\ntrajectories = 2\nrounds = 20\n"
+
+
+def check(value: Any, schema: dict[str, Any], where: str = "summary.json") -> None:
+    """Assert that a JSON value is as a schema says; the keywords are those that docs/summary.schema.json uses."""
+    kinds = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
+    known = {"$schema", "title", "description", "type", "const", "enum", "minimum", "maximum", "pattern", "minItems"}
+    known |= {"items", "properties", "required", "dependentRequired", "additionalProperties"}
+    assert schema.keys() <= known, f"unknown keywords {schema.keys() - known}"
+    if "type" in schema:
+        names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        right = [isinstance(value, kinds[name]) and not isinstance(value, bool) for name in names]
+        assert any(right), f"{where}: {value!r} is no {names}"
+    assert value == schema.get("const", value), where
+    assert value in schema.get("enum", [value]), where
+    if isinstance(value, int | float):
+        assert schema.get("minimum", value) <= value <= schema.get("maximum", value), where
+    if isinstance(value, str):
+        assert re.search(schema.get("pattern", ""), value), f"{where}: {value!r}"
+    if isinstance(value, list):
+        assert len(value) >= schema.get("minItems", 0), where
+        for i, item in enumerate(value):
+            check(item, schema.get("items", {}), f"{where}[{i}]")
+    if isinstance(value, dict):
+        needed = set(schema.get("required", []))
+        for key, others in schema.get("dependentRequired", {}).items():
+            needed |= set(others) if key in value else set()
+        assert needed <= value.keys(), f"{where} lacks {needed - value.keys()}"
+        for key, item in value.items():
+            check(item, schema.get("properties", {}).get(key, schema.get("additionalProperties", {})), f"{where}.{key}")
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """summary.json, which must fit its schema and have no key that the schema lacks."""
+    summary = json.loads((folder / "summary.json").read_text())
+    schema = json.loads(SCHEMA.read_text())
+    check(summary, schema)
+    assert summary.keys() <= schema["properties"].keys()
+    return summary
+
+
+@pytest.fixture
+def arguments(inputs: Path, tmp_path: Path) -> list[str | Path]:
+    """`build` of the small inputs into `tmp_path / "out"`."""
+    return [
+        *("build", inputs / "map.mrc", "--sequence", inputs / "piece.fasta", "--output", tmp_path / "out"),
+        *("--checkpoint", inputs / "network", "--secondary-structure", "none"),
+    ]
+
+
+@pytest.fixture
+def ideal(monkeypatch: pytest.MonkeyPatch, piece: Chain, inputs: Path, tmp_path: Path) -> list[str | Path]:
+    """Ideal evidence instead of the network's; the options that make the search short."""
+    evidence = ideal_evidence(piece, resample_map(read_map(inputs / "map.mrc"), 1.0))
+
+    def known(*_: Any, **__: Any) -> Evidence:
+        return evidence
+
+    monkeypatch.setattr("deepmm_jax.pipeline.map_evidence", known)
+    (tmp_path / "quick.toml").write_text(QUICK)
+    return ["--config", tmp_path / "quick.toml"]
+
+
+def test_evidence_maps_overlay_the_input_and_are_kept_for_a_later_run(
+    command: Callable, arguments: list[str | Path], inputs: Path, tmp_path: Path
+):
+    outcome = command(*arguments, "--until", "evidence", "--resolution", "5")
+    assert outcome.code == 0, outcome.err
+    given, out = read_map(inputs / "map.mrc"), tmp_path / "out"
+    for name in ("mainchain", "calpha"):
+        made = read_map(out / "maps" / f"{name}.mrc")
+        np.testing.assert_allclose(made.step, 1.0, atol=1e-5)
+        np.testing.assert_allclose(made.origin, given.origin, atol=1e-3)
+        ends = [m.to_xyz(np.array(m.shape) - 1) for m in (given, made)]
+        assert (np.abs(ends[0] - ends[1]) < 1.0).all(), "both boxes end within a voxel of each other"
+        assert made.data.min() >= 0 and made.data.max() <= 1
+    summary = read_summary(out)
+    assert "n_built" not in summary and not (out / "model.cif").exists()
+    assert (summary["n_residues"], summary["resolution"], summary["cc_mask"]) == (40, 5.0, None)
+    assert summary["timings_seconds"].keys() == {"resample", "evidence"}
+    assert summary["input"]["map"]["placement_rule"] == "origin"
+    log = (out / "log.txt").read_text()
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d evidence +\d+\.\d s", log, re.MULTILINE)
+
+    first = {path.name: path.read_bytes() for path in (out / "maps").iterdir()}
+    again = command(*arguments, "--until", "evidence", "--resume")
+    assert again.code == 0, again.err
+    assert len(re.findall(r"^(?:resample|evidence) +kept from an earlier run", again.err, re.MULTILINE)) == 2
+    assert {path.name: path.read_bytes() for path in (out / "maps").iterdir()} == first
+    assert len((out / "log.txt").read_text()) > len(log), "the log goes on"
+
+
+def test_piped_progress_is_plain_lines(arguments: list[str | Path]):
+    code = "from deepmm_jax_cli.main import run; run()"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment["JAX_COMPILATION_CACHE_DIR"] = str(jax.config.jax_compilation_cache_dir)  # type: ignore[attr-defined]
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments), "--until", "evidence", "--threads", "1"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert result.stdout == ""
+    assert [line.split()[0] for line in result.stderr.splitlines()] == [
+        "deepmm-jax",
+        "resample",
+        "evidence",
+        "evidence",
+    ]
+    assert all(character.isprintable() or character == "\n" for character in result.stderr)
+
+
+def test_models_and_summary(
+    command: Callable, arguments: list[str | Path], ideal: list[str | Path], piece: Chain, inputs: Path, tmp_path: Path
+):
+    outcome = command(*arguments, *ideal, "--models", "3", "--seed", "5")
+    assert outcome.code == 0, outcome.err
+    out = tmp_path / "out"
+    summary = read_summary(out)
+    (built,) = read_chains(out / "model.cif")
+    assert built.full_sequence == piece.sequence, "the whole FASTA sequence is in the file"
+    assert summary["n_built"] == len(built) == summary["chains"][0]["n_built"]
+    assert summary["n_built"] >= 36
+    crystal = piece.calpha[built.numbers - 1]
+    assert np.sqrt(((built.calpha - crystal) ** 2).sum(axis=1).mean()) < 0.6, "label_seq_id is the place in the FASTA"
+    assert (0 <= built.b_factors).all() and (built.b_factors <= 100).all() and built.b_factors.mean() > 20
+    assert summary["mscore"] == summary["chains"][0]["mscore"] > 1
+    assert "_ma_qa_metric_global" in (text := (out / "model.cif").read_text()) and f"{summary['mscore']:.2f}" in text
+
+    assert 1 <= len(summary["models"]) <= 3
+    assert sorted(summary["models"]) == sorted(f"models/{path.name}" for path in (out / "models").iterdir())
+    assert count_models(out / "calpha.cif") == len(summary["models"])
+    (best,) = read_chains(out / summary["models"][0])
+    np.testing.assert_array_equal(best.calpha, built.calpha)
+    assert summary["seed"] == 5 and summary["network"] == str(inputs / "network")
+    assert f"{summary['n_built']} of 40 residues built" in outcome.err
+    assert not list(out.rglob("*.partial"))
+
+
+def test_chains_are_built_one_after_another_with_a_warning(
+    command: Callable, arguments: list[str | Path], ideal: list[str | Path], piece: Chain, tmp_path: Path
+):
+    """Two halves of one chain: each finds its own residues."""
+    (tmp_path / "two.fasta").write_text(f">first\n{piece.sequence[:20]}\n>second\n{piece.sequence[20:]}\n")
+    outcome = command(*arguments, *ideal, "--sequence", tmp_path / "two.fasta")
+    assert outcome.code == 0, outcome.err
+    summary = read_summary(tmp_path / "out")
+    first, second = read_chains(tmp_path / "out" / "model.cif")
+    assert [first.name, second.name] == [chain["chain"] for chain in summary["chains"]] == ["A", "B"]
+    assert [chain["name"] for chain in summary["chains"]] == ["first", "second"]
+    assert summary["n_built"] == len(first) + len(second)
+    for chain, start in ((first, 0), (second, 20)):
+        assert np.median(np.linalg.norm(chain.calpha - piece.calpha[start + chain.numbers - 1], axis=1)) < 1.0
+    assert summary["mscore"] == pytest.approx(np.mean([chain["mscore"] for chain in summary["chains"]]))
+    assert any("2 chains" in warning for warning in summary["warnings"])
+    assert "warning: " in outcome.err
+    assert {"points 1", "tracing 2", "alignment 2"} <= summary["timings_seconds"].keys()
+
+
+def test_interrupted_run_goes_on_where_it_stopped(
+    command: Callable,
+    arguments: list[str | Path],
+    ideal: list[str | Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("deepmm_jax.pipeline.align_paths", interrupt)
+        outcome = command(*arguments, *ideal)
+    assert outcome.code == 130 and "Traceback" not in outcome.err
+    assert {path.name.split(".")[0] for path in (out / "stages").iterdir()} == {"points", "tracing"}
+    assert "KeyboardInterrupt" in (out / "log.txt").read_text()
+    assert not (out / "summary.json").exists()
+
+    outcome = command(*arguments, *ideal, "--resume")
+    assert outcome.code == 0, outcome.err
+    kept = {line.split()[0] for line in outcome.err.splitlines() if "kept from an earlier run" in line}
+    assert kept == {"points", "tracing"}
+    assert read_summary(out)["n_built"] >= 36
+
+
+def test_overwriting_leaves_nothing_of_the_run_before(
+    command: Callable, arguments: list[str | Path], ideal: list[str | Path], tmp_path: Path
+):
+    out = tmp_path / "out"
+    for name in (
+        "model.cif",
+        "calpha.cif",
+        "summary.json",
+        "log.txt",
+        "models/model_07.cif",
+        "stages/tracing.x.pickle",
+    ):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("of an earlier run")
+    (out / "notes.txt").write_text("mine")
+    assert command(*arguments, *ideal, "--until", "evidence", "--overwrite").code == 0
+    left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert left == {"notes.txt", "summary.json", "log.txt", "maps/mainchain.mrc", "maps/calpha.mrc"}
+    assert "of an earlier run" not in (out / "summary.json").read_text() + (out / "log.txt").read_text()
+
+
+def test_nothing_to_build_has_exit_code_3_and_its_reason(
+    command: Callable,
+    arguments: list[str | Path],
+    ideal: list[str | Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from deepmm_jax import pipeline
+
+    evidence = pipeline.map_evidence()  # type: ignore[call-arg]  # the ideal one
+    empty = replace(evidence, main_chain=np.zeros_like(evidence.main_chain))
+    monkeypatch.setattr(pipeline, "map_evidence", lambda *_, **__: empty)
+    outcome = command(*arguments, *ideal)
+    assert outcome.code == 3
+    assert "deepmm-jax: No voxel has a main-chain probability above 0" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert "NothingBuiltError" in (tmp_path / "out" / "log.txt").read_text()
+    assert (tmp_path / "out" / "maps" / "mainchain.mrc").is_file(), "the reader can look at the evidence"
+
+
+def test_full_disk_is_said_in_a_sentence(
+    command: Callable, arguments: list[str | Path], ideal: list[str | Path], monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("deepmm_jax.stages.StageStore.put", full)
+    outcome = command(*arguments, *ideal)
+    assert outcome.code == 2
+    assert re.search(r"^deepmm-jax: --output \S*out cannot be written \(.*No space left", outcome.err, re.MULTILINE)
+    assert "Traceback" not in outcome.err
+
+
+def test_secondary_structure_is_predicted_read_or_unknown(inputs: Path, tmp_path: Path):
+    def states(how: str) -> np.ndarray:
+        (profile,) = read_inputs(inputs / "map.mrc", inputs / "piece.fasta", how).profiles
+        return profile.secondary_structure
+
+    assert not states("none").any()
+    try:
+        find_checkpoint("secondary-structure")
+    except CheckpointError as reason:
+        print(f"not tested: predict ({reason})")
+    else:
+        np.testing.assert_allclose(states("predict").sum(axis=1), 1.0, atol=1e-5)
+    (tmp_path / "states.ss").write_text("H" * 30 + "E" * 10)
+    np.testing.assert_array_equal(states(str(tmp_path / "states.ss")).argmax(axis=1), [0] * 30 + [1] * 10)
+    described = read_inputs(inputs / "map.mrc", inputs / "piece.fasta", str(tmp_path / "states.ss")).description
+    assert described["secondary_structure"]["path"] == str(tmp_path / "states.ss")
+
+
+def test_what_is_noticed_in_reading_becomes_a_warning(inputs: Path, piece: Chain, tmp_path: Path):
+    """Odd letters, values that are not finite, and a sequence that the density cannot hold."""
+    density = read_map(inputs / "map.mrc")
+    write_map(tmp_path / "map.mrc", density)
+    content = bytearray((tmp_path / "map.mrc").read_bytes())
+    content[1024:1028] = np.float32("nan").tobytes()
+    (tmp_path / "map.mrc").write_bytes(content)
+    (tmp_path / "long.fasta").write_text(f">long\nU{piece.sequence * 50}\n")
+    not_finite, odd_letter, crowded = read_inputs(tmp_path / "map.mrc", tmp_path / "long.fasta", "none").warnings
+    assert "1 values are not finite" in not_finite
+    assert "read as X: U1" in odd_letter
+    volume = re.search(r"2001 residues fill about 266,133 Å³, but only ([\d,]+) Å³ of \S+map\.mrc lie above", crowded)
+    assert volume and 2_000 < float(volume[1].replace(",", "")) < 20_000
+    assert read_inputs(inputs / "map.mrc", inputs / "piece.fasta", "none").warnings == []
+
+
+def test_every_chain_has_its_own_name():
+    assert CHAIN_NAMES[0] == "A" and len(set(CHAIN_NAMES)) == len(CHAIN_NAMES) > 3000
+
+
+@pytest.mark.slow
+def test_shipped_network_builds_the_example(command: Callable, tmp_path: Path):
+    """1AKE chain A, 214 residues, from a map simulated at 5 Å."""
+    from deepmm_jax_cli.demo import example
+
+    try:
+        find_checkpoint("simulated")
+    except CheckpointError as reason:
+        print(f"skipped: {reason}")
+        pytest.skip(str(reason))
+    assert command("simulate", example("1ake_A.pdb.gz"), "-o", tmp_path / "map.mrc").code == 0
+    outcome = command(
+        *("build", tmp_path / "map.mrc", "-s", example("1ake_A.fasta"), "-o", tmp_path / "out"),
+        *("--preset", "simulated", "--resolution", "5"),
+    )
+    assert outcome.code == 0, outcome.err
+    summary = read_summary(tmp_path / "out")
+    assert summary["n_built"] >= 0.99 * 214
+    compared = command("evaluate", tmp_path / "out" / "model.cif", example("1ake_A.pdb.gz"), "--json")
+    figures = json.loads(compared.out)
+    assert figures["ca_rmsd"] < 1.0 and figures["sequence_match"] > 0.95 and figures["coverage"] >= 0.99

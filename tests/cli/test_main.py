@@ -1,0 +1,82 @@
+"""The program: quick answers without JAX, exit codes, errors in a sentence."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points, version
+from pathlib import Path
+
+import pytest
+
+from deepmm_jax.errors import MapError, NothingBuiltError
+
+
+COMMANDS = ("build", "info", "simulate", "evaluate", "demo", "train")
+
+
+def start(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "from deepmm_jax_cli.main import run; run()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_command_line_is_read_without_loading_jax():
+    code = (
+        "import sys, deepmm_jax_cli.main; heavy = {'jax', 'numpy', 'flax', 'numba', 'gemmi'} & sys.modules.keys(); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_version_and_help_take_less_than_a_second_of_work(argument: str):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    result = start(argument)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (result.returncode, result.stderr) == (0, "")
+    if argument == "--version":
+        assert result.stdout == f"deepmm-jax {version('deepmm-jax')}\n"
+    else:
+        assert all(name in result.stdout for name in COMMANDS)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(command: Callable, name: str):
+    outcome = command(name, "--help")
+    assert outcome.code == 0
+    assert "Usage: deepmm-jax" in outcome.out
+
+
+def test_installed_program_is_this_one():
+    (entry,) = entry_points(group="console_scripts", name="deepmm-jax")
+    assert entry.value == "deepmm_jax_cli.main:run"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MapError("m.mrc: is empty"), 2, "deepmm-jax: m.mrc: is empty\n"),
+        (NothingBuiltError("nothing there"), 3, "deepmm-jax: nothing there\n"),
+        (ZeroDivisionError("a slip"), 1, "ZeroDivisionError: a slip"),
+    ],
+)
+def test_exit_code_says_what_went_wrong(
+    command: Callable, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, said: str
+):
+    def failing(path: Path, origin: str) -> None:
+        raise error
+
+    monkeypatch.setattr("deepmm_jax.density.mrc.describe_map", failing)
+    outcome = command("info", "m.mrc")
+    assert outcome.code == code
+    assert said in outcome.err
+    assert ("Traceback" in outcome.err) == (code == 1), "only a bug shows its traceback"
+
+
+@pytest.mark.parametrize("arguments", [["bild"], ["build"], ["build", "m.mrc", "--seed", "-1"], ["info", "--loud"]])
+def test_slips_of_the_command_line_have_exit_code_2(command: Callable, arguments: list[str]):
+    outcome = command(*arguments)
+    assert outcome.code == 2
+    assert "Usage" in outcome.err and "Traceback" not in outcome.err

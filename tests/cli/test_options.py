@@ -1,0 +1,34 @@
+"""Threads and devices, in processes of their own: both are settled when JAX starts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deepmm_jax_cli.options import data_directory
+
+
+COUNT = """
+import os, sys
+from deepmm_jax_cli.options import select_device
+select_device("cpu", int(sys.argv[1]))
+import jax, numba
+jax.numpy.ones(8).block_until_ready()
+names = [open(f"/proc/self/task/{t}/comm").read().strip() for t in os.listdir("/proc/self/task")]
+print(names.count("tf_XLAEigen"), numba.config.NUMBA_NUM_THREADS, os.environ["OMP_NUM_THREADS"], jax.default_backend())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_threads_are_as_many_as_asked_for(threads: str):
+    result = subprocess.run([sys.executable, "-c", COUNT, threads], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [threads, threads, threads, "cpu"]
+
+
+def test_data_directory_is_the_variable_or_beside_the_repository(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DEEPMM_JAX_DATA", "elsewhere/data")
+    assert data_directory() == Path("elsewhere/data")
+    monkeypatch.delenv("DEEPMM_JAX_DATA")
+    assert data_directory() == Path("../shared/data")

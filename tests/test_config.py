@@ -1,0 +1,126 @@
+"""Presets, and what a configuration file may change."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from deepmm_jax.config import PRESETS, AlignmentConfig, BuildConfig, TracingConfig, build_config
+from deepmm_jax.errors import ConfigError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "settings.toml"
+    path.write_text(text)
+    return path
+
+
+def test_paper_presets_follow_section_2_5():
+    simulated, experimental = PRESETS["paper-simulated"], PRESETS["paper-experimental"]
+    for preset in (simulated, experimental):
+        assert (preset.alignment.recurrence, preset.alignment.match, preset.resampling) == (
+            "greedy",
+            "matrices",
+            "trilinear",
+        )
+        assert preset.alignment.end_gap is None, "the paper builds every residue"
+        assert preset.alignment.weight_distance == (1.0, 0.7, 0.8)
+        assert (preset.alignment.weight_calpha, preset.alignment.redundancy_rmsd, preset.alignment.models) == (
+            1.6,
+            5.0,
+            10,
+        )
+    assert (simulated.tracing.rounds, experimental.tracing.rounds) == (100, 2500)
+    assert (simulated.tracing.local_radius, experimental.tracing.local_radius) == (5.0, 10.0)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_without_changes_is_itself(name: str):
+    assert build_config(name) == PRESETS[name]
+    assert PRESETS[name].network == name.removeprefix("paper-")
+
+
+def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
+    file = written(
+        tmp_path,
+        'contour = 3\n[tracing]\nrounds = 7\nbandwidth = 3\n[alignment]\nmatch = "matrices"\nmodels = 4\n'
+        "end_gap = -2\ndistances = [3.6, 4]\nweight_distance = [1, 2, 3]\n",
+    )
+    base = PRESETS["simulated"]
+    expected = replace(
+        base,
+        contour=3.0,
+        tracing=replace(base.tracing, rounds=7, bandwidth=3.0),
+        alignment=replace(
+            base.alignment,
+            match="matrices",
+            models=4,
+            end_gap=-2.0,
+            distances=(3.6, 4.0),
+            weight_distance=(1.0, 2.0, 3.0),
+        ),
+    )
+    config = build_config("simulated", file)
+    assert config == expected
+    assert isinstance(config.tracing.bandwidth, float), "whole numbers may stand for lengths"
+    changed = build_config("simulated", file, network="mine", contour=5.0, models=2, full_length=True)
+    assert (changed.network, changed.contour, changed.alignment.models) == ("mine", 5.0, 2)
+    assert changed.alignment.end_gap is None
+    assert build_config("simulated", file, network=None, contour=None, models=None, full_length=False) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("speed = 1", r"settings\.toml: 'speed' is no setting; use one of alignment, contour, network"),
+        ("[tracing]\nround = 3", r"settings\.toml \[tracing\]: 'round' is no setting; use one of bandwidth, "),
+        ("[tracing]\nrounds = 'many'", r"\[tracing\]: rounds is 'many' and must be a whole number above 0"),
+        ("[tracing]\nrounds = 2.5", "rounds is 2.5 and must be a whole number above 0"),
+        ("[tracing]\nrounds = true", "rounds is True and must be a whole number above 0"),
+        ("[alignment]\nmodels = 0", "models is 0 and must be a whole number above 0"),
+        ("[tracing]\nbandwidth = nan", "bandwidth is nan and must be a number"),
+        ("[alignment]\nend_gap = 'none'", "end_gap is 'none' and must be a number"),
+        ("contour = 'high'", "contour is 'high' and must be a number"),
+        ("network = 3", "network is 3 and must be text"),
+        ("resampling = 'nearest'", "resampling is 'nearest' and must be 'sinc' or 'cubic' or 'trilinear'"),
+        ("[alignment]\nrecurrence = ['exact']", "recurrence is .'exact'. and must be 'exact' or 'greedy'"),
+        ("[alignment]\ndistances = []", r"distances is \[\] and must be an array of some numbers"),
+        ("[alignment]\ndistances = 3.8", r"distances is 3\.8 and must be an array of some numbers"),
+        ("[alignment]\nweight_distance = [1, 2]", r"weight_distance is \[1, 2\] and must be an array of 3 numbers"),
+        ("[alignment]\nweight_distance = [1, 2, 'x']", "must be an array of 3 numbers"),
+        ("tracing = 3", r"tracing is 3 and must be a table, \[tracing\]"),
+        ("this is no TOML", r"settings\.toml cannot be read \(.*; give a TOML file"),
+    ],
+)
+def test_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, text: str, sentence: str):
+    with pytest.raises(ConfigError, match=sentence) as raised:
+        build_config("simulated", written(tmp_path, text))
+    assert "\n" not in str(raised.value)
+
+
+def test_missing_file_and_unknown_preset_are_refused(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
+        build_config("simulated", tmp_path / "nowhere.toml")
+    with pytest.raises(ConfigError, match="preset 'best' does not exist; use one of experimental, simulated"):
+        build_config("best")
+
+
+def test_every_setting_can_be_written_in_a_file(tmp_path: Path):
+    """No field has a type that the reader does not know."""
+
+    def toml(value: object) -> str:
+        return repr(list(value)) if isinstance(value, tuple) else repr(value)
+
+    lines = []
+    for title, config in (
+        ("", BuildConfig(contour=1.0)),
+        ("tracing", TracingConfig()),
+        ("alignment", AlignmentConfig()),
+    ):
+        lines += [f"[{title}]"] if title else []
+        lines += [
+            f"{f.name} = {toml(getattr(config, f.name))}"
+            for f in fields(config)
+            if f.name not in ("tracing", "alignment")
+        ]
+    assert build_config("experimental", written(tmp_path, "\n".join(lines))) == BuildConfig(contour=1.0)

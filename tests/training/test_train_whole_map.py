@@ -1,0 +1,133 @@
+"""Training of the whole-map network: it learns, goes on where it stopped, and says what it did."""
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from deepmm_jax.errors import CheckpointError
+from deepmm_jax.networks.checkpoints import load_checkpoint
+from deepmm_jax.networks.inference import load_network
+from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
+from deepmm_jax.structure.read import read_chains
+from deepmm_jax.training import whole_map
+from deepmm_jax.training.chains import as_training_chain
+from deepmm_jax.training.examples import batches
+from deepmm_jax.training.whole_map import (
+    TrainingConfig,
+    TrainingState,
+    make_optimiser,
+    train_whole_map,
+    training_step,
+)
+
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz"
+TINY = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
+SCHEDULE = TrainingConfig(batch_size=1, warm_up=2, steps=3, average=0.9, seed=2)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder with one chain in either split."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    structures = tmp_path / "data" / "structures"
+    structures.mkdir(parents=True)
+    with (structures / "MANIFEST.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([["name", "split"], ["kinase", "train"], ["held", "val"]])
+    for name in ("kinase", "held"):
+        shutil.copy(EXAMPLE, structures / f"{name}.pdb.gz")
+    return structures.parent
+
+
+@pytest.fixture(autouse=True)
+def short_validation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One validation batch of a crop for each kind of map, in place of twelve of two."""
+    kinds = {"simulated": 1.0, "experimental": 0.0}
+    monkeypatch.setattr(
+        whole_map,
+        "_held_out",
+        lambda chains: {kind: [next(batches(chains, 1, share, seed=7))] for kind, share in kinds.items()},
+    )
+
+
+def fresh_state(config: TrainingConfig) -> TrainingState:
+    parameters = initial_parameters(TINY, config.seed)
+    copy = jax.tree.map(jnp.array, parameters)
+    return TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
+
+
+def test_loss_falls_on_a_batch_that_is_seen_again():
+    batch = next(batches([as_training_chain(read_chains(EXAMPLE)[0])], 1, 1.0, seed=0))
+    state, losses = fresh_state(SCHEDULE), []
+    for _ in range(12):
+        state, parts = training_step(state, batch, jnp.float32(1.0), network=TINY, config=SCHEDULE)
+        losses.append({name: float(part) for name, part in parts.items()})
+    assert int(state.step) == 12
+    for name in losses[0]:
+        assert losses[-1][name] < losses[0][name], name
+    assert losses[-1]["atoms"] < 0.9 * losses[0]["atoms"]
+
+
+def test_rate_zero_moves_nothing_and_the_average_lags():
+    batch = next(batches([as_training_chain(read_chains(EXAMPLE)[0])], 1, 1.0, seed=0))
+    start = jax.tree.map(np.array, fresh_state(SCHEDULE).parameters)
+    still, _ = training_step(fresh_state(SCHEDULE), batch, jnp.float32(0.0), network=TINY, config=SCHEDULE)
+    moved, _ = training_step(fresh_state(SCHEDULE), batch, jnp.float32(1.0), network=TINY, config=SCHEDULE)
+    changed = False
+    for before, a, b, average in zip(
+        *map(jax.tree.leaves, (start, still.parameters, moved.parameters, moved.averaged)), strict=True
+    ):
+        np.testing.assert_array_equal(before, a)
+        # At step 0 the average keeps a tenth of the old weights.
+        np.testing.assert_allclose(average, 0.1 * before + 0.9 * np.asarray(b), atol=1e-5)
+        changed |= bool(np.abs(np.asarray(b) - before).max() > 1e-3)
+    assert changed
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax, after a failed read
+def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path):
+    lines: list[str] = []
+    output = tmp_path / "out"
+    first = train_whole_map(data, output, network=TINY, config=SCHEDULE, command="a test", report=lines.append)
+    assert lines[0].startswith("1 chains") and lines[0].endswith("step 0")
+    assert first == json.loads((output / "card.json").read_text())
+    assert (first["steps"], first["voxels"]) == (3, 3 * 48**3)
+    assert first["data"]["chains"] == 1
+    assert first["data"]["sha256"] == hashlib.sha256(b"kinase").hexdigest()
+    assert (first["kind"], first["command"], first["initial"]) == ("whole-map", "a test", None)
+    assert set(first["validation"]) == {"simulated", "experimental"}
+    assert load_network(output)[0] == TINY
+
+    second = train_whole_map(data, output, network=TINY, config=SCHEDULE, report=lines.append)
+    assert second["steps"] == 6
+    assert any(line.endswith("step 3") for line in lines)
+    curve = [json.loads(line) for line in (output / "run" / "curve.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in curve] == [3, 6]
+    assert curve[1]["simulated"]["atoms"] < curve[0]["simulated"]["atoms"]
+
+    # Weights of a checkpoint start another run from step 0.
+    other = tmp_path / "next"
+    state = whole_map._starting_state(other, TINY, SCHEDULE, output)
+    weights = load_checkpoint(output, parameter_shapes(TINY))[0]
+    for old, new, average in zip(*map(jax.tree.leaves, (weights, state.parameters, state.averaged)), strict=True):
+        np.testing.assert_array_equal(old, new)
+        np.testing.assert_array_equal(old, average)
+    third = train_whole_map(
+        data, other, network=TINY, config=SCHEDULE, initial=output, train_list=["held"], report=lines.append
+    )
+    assert third["steps"] == 3 and third["initial"] == str(output)
+    assert third["data"]["list"] == "1 chains"
+    assert third["validation"]["simulated"]["atoms"] < curve[1]["simulated"]["atoms"]
+
+    wider = WholeMapConfig(width=16, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
+    for options in ({"output": output}, {"output": tmp_path / "wide", "initial": output}):
+        with pytest.raises(CheckpointError, match="another network"):
+            train_whole_map(data, network=wider, config=SCHEDULE, report=lines.append, **options)
