@@ -146,24 +146,28 @@ def _value(value: Any, kind: Any, where: str) -> Any:
     """A TOML value as the type of its field: a choice, an array of numbers, a count, text, or a number."""
     parts = get_args(kind)
     if get_origin(kind) is Literal:
-        sound, convert, wanted = value in parts, str, " or ".join(map(repr, parts))
+        wanted = " or ".join(map(repr, parts))
+        if value in parts:
+            return value
     elif get_origin(kind) is tuple:
-        count = len(parts) if Ellipsis not in parts else len(value) if isinstance(value, list) and value else "some"
-        sound = isinstance(value, list) and len(value) == count and all(map(_is_number, value))
-        convert, wanted = (lambda numbers: tuple(map(float, numbers))), f"an array of {count} numbers"
+        items = value if isinstance(value, list) else []
+        count = len(parts) if Ellipsis not in parts else len(items) or "some"
+        wanted = f"an array of {count} numbers"
+        if len(items) == count and all(map(_is_number, items)):
+            return tuple(map(float, items))
     elif kind is int:
-        sound, convert, wanted = (
-            _is_number(value) and isinstance(value, int) and value > 0,
-            int,
-            "a whole number above 0",
-        )
+        wanted = "a whole number above 0"
+        if type(value) is int and value > 0:  # True is an int by isinstance
+            return value
     elif kind is str:
-        sound, convert, wanted = isinstance(value, str), str, "text"
+        wanted = "text"
+        if isinstance(value, str):
+            return value
     else:
-        sound, convert, wanted = _is_number(value), float, "a number"
-    if not sound:
-        raise ConfigError(f"{where} is {value!r} and must be {wanted}")
-    return convert(value)
+        wanted = "a number"
+        if _is_number(value):
+            return float(value)
+    raise ConfigError(f"{where} is {value!r} and must be {wanted}")
 
 
 def _is_number(value: Any) -> bool:

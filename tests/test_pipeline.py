@@ -1,4 +1,4 @@
-"""The whole way from evidence to ranked models, on the evidence that a perfect network would give of adenylate kinase."""
+"""From evidence to ranked models, on the evidence that a perfect network would give of adenylate kinase."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -42,10 +42,10 @@ def conv3d(
 
 def _by_planes(lhs: Array, rhs: Array, padding: str | Sequence[tuple[int, int]]) -> Array:
     kx, ky, kz, n_in, n_out = rhs.shape
-    pads = (
-        lax.padtype_to_pads(lhs.shape[1:4], (kx, ky, kz), (1, 1, 1), padding) if isinstance(padding, str) else padding
-    )
-    lhs = jnp.pad(lhs, ((0, 0), tuple(pads[0]), (0, 0), (0, 0), (0, 0)))
+    if isinstance(padding, str):
+        padding = [(low, high) for low, high in lax.padtype_to_pads(lhs.shape[1:4], (kx, ky, kz), (1, 1, 1), padding)]
+    along_x, along_y, along_z = padding
+    lhs = jnp.pad(lhs, ((0, 0), along_x, (0, 0), (0, 0), (0, 0)))
     batch, nx, ny, nz, _ = lhs.shape
     nx -= kx - 1
     planes = jnp.concatenate([lhs[:, i : i + nx] for i in range(kx)], axis=-1)
@@ -54,7 +54,7 @@ def _by_planes(lhs: Array, rhs: Array, padding: str | Sequence[tuple[int, int]])
         planes.reshape(batch * nx, ny, nz, kx * n_in),
         kernel,
         (1, 1),
-        [tuple(pads[1]), tuple(pads[2])],
+        [along_y, along_z],
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     return out.reshape(batch, nx, *out.shape[1:])

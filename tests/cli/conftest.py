@@ -1,4 +1,4 @@
-"""The command as a user calls it, in this process, and a small set of inputs: 40 residues of adenylate kinase at 5 Å."""
+"""The command as a user calls it, in this process, and small inputs: 40 residues of adenylate kinase at 5 Å."""
 
 import logging
 import os

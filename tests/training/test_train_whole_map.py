@@ -102,12 +102,14 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
     assert (first["steps"], first["voxels"]) == (3, 3 * 48**3)
     assert first["data"]["chains"] == 1
     assert first["data"]["sha256"] == hashlib.sha256(b"kinase").hexdigest()
-    assert (first["kind"], first["command"], first["initial"]) == ("whole-map", "a test", None)
+    assert (first["kind"], first["runs"][0]["command"], first["initial"]) == ("whole-map", "a test", None)
     assert set(first["validation"]) == {"simulated", "experimental"}
     assert load_network(output)[0] == TINY
 
     second = train_whole_map(data, output, network=TINY, config=SCHEDULE, report=lines.append)
     assert second["steps"] == 6
+    assert [run["first_step"] for run in second["runs"]] == [0, 3]
+    assert second["runs"][0] == first["runs"][0]
     assert any(line.endswith("step 3") for line in lines)
     curve = [json.loads(line) for line in (output / "run" / "curve.jsonl").read_text().splitlines()]
     assert [row["step"] for row in curve] == [3, 6]
@@ -124,7 +126,8 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
         data, other, network=TINY, config=SCHEDULE, initial=output, train_list=["held"], report=lines.append
     )
     assert third["steps"] == 3 and third["initial"] == str(output)
-    assert third["data"]["list"] == "1 chains"
+    assert third["data"]["list"] != first["data"]["list"]
+    assert third["data"]["sha256"] == hashlib.sha256(b"held").hexdigest()
     assert third["validation"]["simulated"]["atoms"] < curve[1]["simulated"]["atoms"]
 
     wider = WholeMapConfig(width=16, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
