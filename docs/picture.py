@@ -36,7 +36,7 @@ def main(folder: Path, picture: Path) -> None:
     axes[1].set_title("model by confidence")
     axes[2].plot(*crystal.calpha[:, :2].T, color="tab:orange", linewidth=3, alpha=0.6, label="crystal structure")
     axes[2].plot(*trace[:, :2].T, color="tab:blue", linewidth=1.2, label="model")
-    axes[2].legend(frameon=False, loc="lower right")
+    axes[2].legend(frameon=False, loc="upper left", fontsize="small")
     axes[2].set_title("model and crystal structure (1AKE A)")
     for axis in axes:
         axis.set(xlim=extent[:2], ylim=extent[2:], aspect="equal", xlabel="x (Å)", ylabel="y (Å)")

@@ -1,7 +1,9 @@
 """Checkpoints: what is saved comes back; what is missing, damaged or of another network is refused."""
 
+import gc
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -15,7 +17,6 @@ from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters
 
 
-# Orbax reads asynchronously; after a failure it drops the other reads with a complaint.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 TINY = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
@@ -32,6 +33,13 @@ def saved(parameters: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     save_checkpoint(folder, parameters, CARD)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def dropped_reads() -> Iterator[None]:
+    """Orbax reads asynchronously: after a failure it drops the other reads, which complain when they are collected."""
+    yield
+    gc.collect()
 
 
 def with_card(saved: Path, folder: Path, card: object) -> Path:
