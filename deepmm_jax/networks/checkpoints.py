@@ -65,17 +65,37 @@ def load_checkpoint(name_or_directory: str | Path, like: Mapping[str, Any]) -> t
     `like` is a nested dict of arrays (or ShapeDtypeStructs) with the shapes the network expects;
     other shapes or missing leaves raise CheckpointError, never a silent padding.
     """
-    from orbax.checkpoint import v1 as ocp
-
     directory = find_checkpoint(name_or_directory)
     card = read_card(directory)
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float16, sharding=sharding), dict(like))
+    half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float16), dict(like))
     try:
-        half = ocp.load(str(directory / "weights"), abstract)
+        weights = load_tree(directory / "weights", half)
+    except CheckpointError as error:
+        raise CheckpointError(f"checkpoint {directory}: {error}; fetch or train it again") from error
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), weights), card
+
+
+def load_tree(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested dict of arrays that Orbax wrote to `path`, with the shapes and types of `like`.
+
+    Raises CheckpointError if it is damaged or holds other names or shapes.
+    """
+    from orbax.checkpoint import v1 as ocp
+
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), dict(like))
+    try:
+        # Compared first, because a load that fails half-way leaves reads behind that complain on exit.
+        stored, expected = _shapes(ocp.metadata(str(path.resolve())).metadata), _shapes(abstract)
+        odd = sorted(name for name in stored | expected if stored.get(name) != expected.get(name))
+        if odd:
+            raise ValueError(f"{odd[0]} has shape {stored.get(odd[0])}, not {expected.get(odd[0])}")
+        return ocp.load(str(path.resolve()), abstract)
     except Exception as error:  # Orbax raises many kinds; all mean the same to the user
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"checkpoint {directory} is damaged or belongs to another network ({reason}); fetch or train it again"
-        ) from error
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), half), card
+        raise CheckpointError(f"{path} is damaged or belongs to another network ({reason})") from error
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}

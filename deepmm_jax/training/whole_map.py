@@ -16,7 +16,7 @@ import optax
 from jax import Array
 
 from deepmm_jax.errors import CheckpointError
-from deepmm_jax.networks.checkpoints import load_checkpoint, save_checkpoint
+from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, save_checkpoint
 from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network, initial_parameters, parameter_shapes
 from deepmm_jax.training.chains import load_training_chains, split_names
 from deepmm_jax.training.examples import CROP, Example, batches
@@ -189,16 +189,10 @@ def _starting_state(
     saved = output / "run" / "state"
     if not saved.exists():
         return fresh
-    from orbax.checkpoint import v1 as ocp
-
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), fresh)
     try:
-        leaves = ocp.load(str(saved.resolve()), _as_dict(abstract))
-    except Exception as error:  # Orbax raises many kinds; all mean the same to the user
-        raise CheckpointError(
-            f"{saved} is damaged or belongs to another network; give another output folder or remove this one"
-        ) from error
+        leaves = load_tree(saved, _as_dict(fresh))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; give another output folder or remove this one") from error
     return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
 
 

@@ -1,5 +1,7 @@
 """Masks and contour levels: what is kept, and the sentences for those that do not fit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,8 @@ def test_density_stays_where_the_mask_is_above_zero(rng: np.random.Generator):
     ("mask", "sentence"),
     [
         (as_map(np.ones((4, 5, 7))), "mask cut.mrc has 4 × 5 × 7 voxels"),
-        (as_map(np.ones((4, 5, 6)), step=1.1), r"voxels of 1\.100 Å and the map 4 × 5 × 6 of 1\.000 Å"),
+        (as_map(np.ones((4, 5, 6)), step=1.1), r"voxels of 1\.100 Å from \(1\.0, 2\.0, 3\.0\) and the map 4 × 5 × 6"),
+        (replace(as_map(np.ones((4, 5, 6))), origin=np.array([1.0, 2.0, 9.0])), r"from \(1\.0, 2\.0, 9\.0\)"),
         (as_map(np.zeros((4, 5, 6))), "mask cut.mrc leaves no density"),
     ],
 )

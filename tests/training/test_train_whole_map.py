@@ -1,7 +1,6 @@
 """Training of the whole-map network: it learns, goes on where it stopped, and says what it did."""
 
 import csv
-import gc
 import hashlib
 import json
 import shutil
@@ -93,7 +92,6 @@ def test_rate_zero_moves_nothing_and_the_average_lags():
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax, after a failed read
 def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path):
     lines: list[str] = []
     output = tmp_path / "out"
@@ -135,4 +133,3 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
     for options in ({"output": output}, {"output": tmp_path / "wide", "initial": output}):
         with pytest.raises(CheckpointError, match="another network"):
             train_whole_map(data, network=wider, config=SCHEDULE, report=lines.append, **options)
-    gc.collect()  # here, where the complaints of dropped reads are ignored
