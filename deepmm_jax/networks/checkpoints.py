@@ -68,10 +68,7 @@ def load_checkpoint(name_or_directory: str | Path, like: Mapping[str, Any]) -> t
     directory = find_checkpoint(name_or_directory)
     card = read_card(directory)
     half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.float16), dict(like))
-    try:
-        weights = load_tree(directory / "weights", half)
-    except CheckpointError as error:
-        raise CheckpointError(f"checkpoint {directory}: {error}; fetch or train it again") from error
+    weights = load_tree(directory / "weights", half)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), weights), card
 
 
@@ -92,8 +89,10 @@ def load_tree(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(f"{odd[0]} has shape {stored.get(odd[0])}, not {expected.get(odd[0])}")
         return ocp.load(str(path.resolve()), abstract)
     except Exception as error:  # Orbax raises many kinds; all mean the same to the user
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(f"{path} is damaged or belongs to another network ({reason})") from error
+        reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
+        raise CheckpointError(
+            f"{path} is damaged or belongs to another network ({reason}); fetch or train it again"
+        ) from error
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:

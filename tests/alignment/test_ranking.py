@@ -233,5 +233,7 @@ def test_nothing_to_align_and_unknown_recurrence_are_errors():
     _, profile, points = toy_chain(30)
     with pytest.raises(NothingBuiltError, match="0 main-chain paths"):
         align_paths(as_paths(points.positions), points, profile, EXACT)
+    config = replace(EXACT)
+    object.__setattr__(config, "recurrence", "soft")  # the type check of the tests would stop a plain argument
     with pytest.raises(ConfigError, match="'soft'"):
-        align_paths(as_paths(points.positions, np.arange(9)), points, profile, replace(EXACT, recurrence="soft"))
+        align_paths(as_paths(points.positions, np.arange(9)), points, profile, config)

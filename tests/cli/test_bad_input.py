@@ -92,7 +92,7 @@ CASES = [
     ({"--output": "empty.fasta"}, r"--output .*empty\.fasta is a file"),
     ({"--output": "empty.fasta/out"}, r"--output .*empty\.fasta/out cannot be written"),
     ({"--checkpoint": "no-such-network"}, r"checkpoint 'no-such-network' has no card\.json"),
-    ({"--checkpoint": "damaged"}, r"checkpoint .*damaged is damaged or belongs to another network"),
+    ({"--checkpoint": "damaged"}, r"damaged/weights is damaged or belongs to another network"),
     ({"--config": "missing.toml"}, r"--config .*missing\.toml cannot be read"),
     ({"--config": "bad.toml"}, r"--config .*bad\.toml cannot be read"),
     ({"--config": "unknown.toml"}, r"unknown\.toml \[tracing\]: 'turns' is no setting"),
