@@ -10,6 +10,8 @@ install: $(STAMP)
 
 # The lock pins every package by version and sha256; the stamp makes a repeated `make install` free.
 $(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "The lock is for Python 3.11, and $(PYTHON) is another; give make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -32,7 +34,7 @@ test: install
 test-fast: install
 	$(PYTEST) -m "not slow"
 
-# Map to all-atom model of the example that ships with the program.
+# Map to Cα model of the example that ships with the program.
 demo: install
 	$(BIN)/deepmm-jax demo
 

@@ -1,4 +1,4 @@
-"""DeepMM-JAX: all-atom protein models from cryo-EM density maps, as pure JAX functions."""
+"""DeepMM-JAX: protein models from cryo-EM density maps, as pure JAX functions."""
 
 from importlib.metadata import version as _version
 

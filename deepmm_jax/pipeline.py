@@ -10,13 +10,14 @@ from deepmm_jax.alignment.ranking import align_paths
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.config import BuildConfig
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.density.mask import crop_to_density
 from deepmm_jax.density.resample import resample_map
-from deepmm_jax.density.scaling import top_volume_scale
+from deepmm_jax.density.scaling import default_threshold, scale_map
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.checkpoints import find_checkpoint
-from deepmm_jax.networks.inference import predict_volumes
+from deepmm_jax.networks.inference import CONTEXT, predict_volumes
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
 from deepmm_jax.tracing.graph import PointGraph, build_graph
@@ -50,17 +51,16 @@ def map_evidence(
 ) -> Evidence:
     """Standard grid and scale, then the whole-map network (sections 2.1 and 2.2).
 
-    The map is resampled to 1 Å and divided by the mean density of `n_residues` residues. With a contour level,
-    voxels below half of it are no main chain. Raises MapError or CheckpointError.
+    The map is resampled to 1 Å, cropped to where it has density, and divided by the mean density of `n_residues`
+    residues. With a contour level, voxels below half of it are no main chain. Raises MapError or CheckpointError.
     """
     network = find_checkpoint(config.network)
     resampled = run("resample", resample_map, density, 1.0, config.resampling)
-    scale = top_volume_scale(resampled.data, float(np.prod(resampled.step)), n_residues)
-    standard = resampled.with_data(np.asarray(resampled.data / scale, np.float32))
-    evidence = run("evidence", predict_volumes, standard, network)
+    cropped = crop_to_density(resampled, default_threshold(resampled.data, config.contour), CONTEXT)
+    evidence = run("evidence", predict_volumes, scale_map(cropped, n_residues), network)
     if config.contour is None:
         return evidence
-    above = resampled.data > config.contour / 2
+    above = cropped.data > config.contour / 2
     return replace(evidence, main_chain=evidence.main_chain * above, calpha=evidence.calpha * above)
 
 

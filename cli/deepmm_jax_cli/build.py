@@ -135,12 +135,17 @@ def read_inputs(
 
 
 def crowding(density: Any, n_residues: int, contour: float | None, name: str) -> list[str]:
-    """A warning if the sequence needs more than three times the volume that the map's density fills."""
+    """A warning if the sequence needs three times the volume that the map's density fills, or a third of it."""
     from deepmm_jax.density.scaling import RESIDUE_VOLUME, default_threshold
 
     threshold = default_threshold(density.data, contour)
     volume = float((density.data > threshold).sum() * density.step.prod())
     needed = RESIDUE_VOLUME * n_residues
+    if volume > 3 * needed:
+        return [
+            f"{volume:,.0f} Å³ of {name} lie above {threshold:.4g}, but {n_residues} residues fill only about "
+            f"{needed:,.0f} Å³: the map holds more than the sequence; cut out one chain, or give --mask or --contour"
+        ]
     if needed <= 3 * volume:
         return []
     return [
@@ -155,8 +160,9 @@ def build_into(
     """Run the pipeline and write everything; returns the summary. Shared with `demo`."""
     import jax
 
+    from deepmm_jax.networks.checkpoints import find_checkpoint
     from deepmm_jax.pipeline import build_chains, map_evidence
-    from deepmm_jax.stages import StageRunner, StageStore
+    from deepmm_jax.stages import StageRunner, StageStore, digest
     from deepmm_jax_cli import outputs
     from deepmm_jax_cli.console import peak_memory_mb
 
@@ -183,6 +189,7 @@ def build_into(
         "device": device,
         "versions": outputs.versions(),
         "network": settings.network,
+        "network_sha256": digest(find_checkpoint(settings.network)),
         "input": inputs.description,
         "seed": seed,
         "warnings": inputs.warnings,
@@ -193,6 +200,7 @@ def build_into(
     else:
         progress.say(
             f"{summary['n_built']} of {n_residues} residues built, MScore {summary['mscore']:.2f} "
-            f"(TM-score {summary['predicted_tm_score']:.2f} expected); best model: {output / 'model.cif'}"
+            f"(equation 5 of the paper: TM-score {summary['predicted_tm_score']:.2f}); "
+            f"best model: {output / 'model.cif'}"
         )
     return summary

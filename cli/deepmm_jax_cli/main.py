@@ -13,7 +13,7 @@ from deepmm_jax_cli import build, demo, evaluate, info, simulate, train
 
 app = typer.Typer(
     name="deepmm-jax",
-    help="All-atom protein models from cryo-EM density maps.",
+    help="Protein models from cryo-EM density maps.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -40,7 +40,7 @@ def main(
         False
     ),
 ) -> None:
-    """All-atom protein models from cryo-EM density maps."""
+    """Protein models from cryo-EM density maps."""
 
 
 def use_compilation_cache() -> None:

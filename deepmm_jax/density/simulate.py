@@ -61,13 +61,14 @@ def add_gaussians(
 def _splat(positions, weights, widths, out):
     # A Gaussian is a product of three, so an atom costs one multiplication a voxel instead of an exponential.
     reach = np.sqrt(-np.log(NEGLIGIBLE))
-    factors = np.empty((3, 128), np.float32)
+    longest = 0 if len(widths) == 0 else int(2 * reach * widths.max()) + 2
+    factors = np.empty((3, longest), np.float32)
     for a in range(len(weights)):
         low = np.empty(3, np.int64)
         high = np.empty(3, np.int64)
         for axis in range(3):
             centre = positions[a, axis]
-            radius = min(reach * widths[a], 60.0)
+            radius = reach * widths[a]
             low[axis] = max(0, int(np.ceil(centre - radius)))
             high[axis] = min(out.shape[axis] - 1, int(np.floor(centre + radius)))
             for i in range(low[axis], high[axis] + 1):

@@ -13,20 +13,20 @@ from deepmm_jax.errors import CheckpointError
 
 
 def find_checkpoint(name_or_directory: str | Path) -> Path:
-    """Folder of a checkpoint: a folder as given, or a shipped one by name.
+    """Folder of a checkpoint: a shipped one by its name alone, or a folder (`./NAME` where it has a shipped name).
 
     Shipped checkpoints lie inside the installed package, or in `checkpoints/` of the repository.
     Raises CheckpointError with the names that exist.
     """
     given = Path(name_or_directory)
-    if (given / "card.json").is_file():
-        return given.resolve()
     package = Path(str(files("deepmm_jax")))
     shipped = [package / "checkpoints", package.parent / "checkpoints"]
     if given.name == str(name_or_directory):
         for folder in shipped:
             if (folder / given / "card.json").is_file():
                 return folder / given
+    if (given / "card.json").is_file():
+        return given.resolve()
     names = sorted({card.parent.name for folder in shipped for card in folder.glob("*/card.json")})
     raise CheckpointError(
         f"checkpoint {str(name_or_directory)!r} has no card.json: give a folder made by `deepmm-jax train` "

@@ -1,5 +1,6 @@
 """Whole-map inference: tiles of one fixed size, so that a map of any size compiles once and memory is bounded."""
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
@@ -13,7 +14,7 @@ from jax import Array
 from jaxtyping import Float
 
 from deepmm_jax.density.map import DensityMap
-from deepmm_jax.errors import CheckpointError
+from deepmm_jax.errors import CheckpointError, MapError
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.checkpoints import load_checkpoint, read_card
 from deepmm_jax.networks.whole_map import (
@@ -30,6 +31,8 @@ TILE = 96
 """Side of a tile, voxels."""
 CONTEXT = 16
 """Voxels at a tile's inner edges that only lend context; their predictions are dropped."""
+BYTES_A_VOXEL = 130
+"""What the evidence and its intermediate copies take."""
 FLOOR = float(np.exp(-4.0))
 """Equation 1 at r_cut: probabilities below it mean that no atom is near, and are set to 0."""
 
@@ -56,9 +59,16 @@ def predict_volumes(density: DensityMap, checkpoint: str | Path, *, tile: int = 
     """All evidence volumes of a scaled map with 1 Å voxels, from the network of a checkpoint.
 
     Types are stored as float16. A tile without density is not computed.
+    Raises CheckpointError, and MapError for a map whose volumes would not fit into the machine's memory.
     """
     config, parameters = load_network(checkpoint)
     shape = density.shape
+    needed, memory = BYTES_A_VOXEL * density.data.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > 0.8 * memory:
+        raise MapError(
+            f"the density fills {' × '.join(map(str, shape))} voxels of 1 Å, for which {needed / 1e9:.0f} GB of memory "
+            f"are needed and {memory / 1e9:.0f} GB are there; cut out one chain, or give --mask or --contour"
+        )
     atoms = np.zeros((*shape, 6), np.float32)
     offset = np.zeros((*shape, 3), np.float16)
     directions = np.zeros((*shape, 6), np.float16)

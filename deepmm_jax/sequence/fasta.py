@@ -35,7 +35,7 @@ class Record:
     warnings: tuple[str, ...] = ()
 
 
-def read_fasta(path: Path) -> list[Record]:
+def read_fasta(path: str | Path) -> list[Record]:
     """Read every record of a FASTA file, or a bare sequence without a header (named after the file).
 
     Lower case, any line ends, blank lines, `;` comments, blanks, gaps (`-`, `.`) and a final `*` are accepted;
@@ -43,6 +43,7 @@ def read_fasta(path: Path) -> list[Record]:
     Raises SequenceError for a file that is missing, empty or binary, and for a record that is empty, shorter than
     ten residues, made of nucleotides, or holds anything else than letters.
     """
+    path = Path(path)
     blocks: list[tuple[str, list[str]]] = []
     for line in map(str.strip, _text(path).splitlines()):
         if line.startswith(">"):
@@ -57,7 +58,7 @@ def read_fasta(path: Path) -> list[Record]:
 
 
 def profiles_from_fasta(
-    path: Path, secondary_structure: Predictor | Path | None
+    path: str | Path, secondary_structure: Predictor | str | Path | None
 ) -> tuple[list[SequenceProfile], list[str]]:
     """Profiles of all records of a FASTA file, and the warnings.
 
@@ -69,8 +70,8 @@ def profiles_from_fasta(
     for record in records:
         if secondary_structure is None:
             states = np.zeros((len(record.letters), 3), np.float32)
-        elif isinstance(secondary_structure, Path):
-            states = read_secondary_structure(secondary_structure, record.letters)
+        elif isinstance(secondary_structure, str | Path):
+            states = read_secondary_structure(Path(secondary_structure), record.letters)
         else:
             states = secondary_structure(record.letters)
         profiles.append(SequenceProfile(name=record.name, letters=record.letters, secondary_structure=states))

@@ -7,6 +7,7 @@ import os
 import pickle
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.secondary_structure import assign_secondary_structure
 
+
+LONGEST_CHAIN = 512
+"""Residue slots of a training example."""
 
 BACKBONE_DEPTH = {"N": 0, "CA": 0, "C": 0, "O": 1, "CB": 1, "OXT": 1}
 """Bonds from the main chain; later side-chain atoms follow by the letter of their name (γ 2, δ 3, ε 4, ζ 5, η 6)."""
@@ -79,14 +83,25 @@ def load_training_chains(structures: Path, names: list[str]) -> list[TrainingCha
     if cache.is_file():
         with gzip.open(cache, "rb") as stream:
             return pickle.load(stream)
-    with ProcessPoolExecutor(max_workers=2) as pool:
+    with ProcessPoolExecutor() as pool:
         chains = list(pool.map(_load, paths, chunksize=16))
+    for chain, path in zip(chains, paths, strict=True):
+        if len(chain.calpha) > LONGEST_CHAIN:
+            raise StructureError(
+                f"{path} has {len(chain.calpha)} residues; an example holds {LONGEST_CHAIN}, leave it out of the list"
+            )
     cache.parent.mkdir(parents=True, exist_ok=True)
     partial = cache.with_suffix(".partial")
     with gzip.open(partial, "wb", compresslevel=1) as stream:
         pickle.dump(chains, stream)
     partial.replace(cache)
     return chains
+
+
+def training_names() -> list[str]:
+    """Chains that the whole-map network learns from: `lists/train.txt`, a name and the SHA-256 of its file a line."""
+    lines = files("deepmm_jax.training").joinpath("lists", "train.txt").read_text().splitlines()
+    return [line.split()[0] for line in lines]
 
 
 def split_names(structures: Path, split: str) -> list[str]:

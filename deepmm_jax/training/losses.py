@@ -56,7 +56,8 @@ def voxel_targets(batch: Example) -> Targets:
 def whole_map_loss(outputs: Float[Array, "b x y z 38"], targets: Targets) -> tuple[Array, dict[str, Array]]:
     """Weighted sum of the heads' losses, and each of them.
 
-    Probabilities: binary cross-entropy against the soft labels of equation 1 per Cα-weighted voxel (the paper's mean
+    Probabilities: binary cross-entropy against the soft labels of equation 1, summed over all voxels and divided by the
+    total Cα weight, so that emptiness around the protein does not dilute it (the paper's mean
     absolute error predicts the median, under which weak Cα evidence vanishes). Types: cross-entropy without class
     weights, which would break calibration. Offsets: distance in Å. Directions: 1 - cosine.
     """

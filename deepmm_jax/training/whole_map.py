@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from jax import Array
 from deepmm_jax.errors import CheckpointError
 from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, save_checkpoint
 from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network, initial_parameters, parameter_shapes
-from deepmm_jax.training.chains import load_training_chains, split_names
+from deepmm_jax.training.chains import load_training_chains, split_names, training_names
 from deepmm_jax.training.examples import CROP, Example, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
 
@@ -125,12 +126,12 @@ def train_whole_map(
     """Train on `data/structures` and write a checkpoint (averaged weights, card.json) to `output`.
 
     `output/run` keeps the full state; calling again with the same folder goes on from it. `initial` names a
-    checkpoint whose weights start a fresh run. `train_list` replaces the manifest's training split.
+    checkpoint whose weights start a fresh run. `train_list` replaces the package's list of training chains.
     Returns the card.
     """
     network, config = network or WholeMapConfig(), config or TrainingConfig()
     structures = data / "structures"
-    names = train_list or split_names(structures, "train")
+    names = train_list or training_names()
     chains = load_training_chains(structures, names)
     held = _held_out(load_training_chains(structures, split_names(structures, "val")[:48]))
     state = _starting_state(output, network, config, initial)
@@ -139,21 +140,22 @@ def train_whole_map(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
     )
     stream = batches(chains, config.batch_size, config.simulated_share, config.seed, first)
+    runs = _history(output, {"command": command, "training": asdict(config), "first_step": first})
     state, figures = _run(state, stream, held, output, network, config, report)
     card = {
         "kind": "whole-map",
         "network": network.as_dict(),
-        "runs": _history(output, {"command": command, "training": asdict(config), "first_step": first}),
+        "runs": runs,
         "initial": str(initial) if initial else None,
         "data": {
-            "list": "split train of structures/MANIFEST.csv" if train_list is None else "given by the caller",
+            "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
             "chains": len(names),
             "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
         },
         "steps": int(state.step),
         "voxels": int(state.step) * config.batch_size * CROP**3,
         "validation": figures,
-        "versions": {"jax": jax.__version__, "optax": optax.__version__},
+        "versions": {name: version(name) for name in ("deepmm-jax", "jax", "optax")},
     }
     save_checkpoint(output, state.averaged, card)
     return card
@@ -162,6 +164,7 @@ def train_whole_map(
 def _history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
     """All runs that led to these weights, this one last; kept in `output/run/history.json`."""
     path = output / "run" / "history.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]
     path.write_text(json.dumps(runs, indent=1) + "\n")
     return runs
@@ -216,7 +219,6 @@ def _run(
     report: Callable[[str], None],
 ) -> tuple[TrainingState, dict[str, dict[str, float]]]:
     """Step until the budget is spent; validate and save on the way."""
-    (output / "run").mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     done = 0
     figures: dict[str, dict[str, float]] = {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepmm_jax.density.map import DensityMap
-from deepmm_jax.density.mask import apply_mask, check_contour
+from deepmm_jax.density.mask import apply_mask, check_contour, crop_to_density
 from deepmm_jax.errors import MapError
 
 
@@ -48,3 +48,13 @@ def test_contour_must_lie_below_the_maximum():
     for level in (26.0, 100.0):
         with pytest.raises(MapError, match=rf"--contour {level:g} is above the maximum of map\.mrc, 26"):
             check_contour(density, level, "map.mrc")
+
+
+def test_crop_keeps_the_density_and_its_place():
+    density = as_map(np.zeros((30, 20, 12)), step=1.5)
+    density.data[12:15, 4, 7] = 2.0
+    cropped = crop_to_density(density, 1.0, margin=3)
+    assert cropped.shape == (9, 7, 8)  # the last axis ends before its margin does
+    np.testing.assert_array_equal(cropped.data[3:6, 3, 3], 2.0)
+    np.testing.assert_allclose(cropped.to_xyz(np.array([3, 3, 3])), density.to_xyz(np.array([12, 4, 7])))
+    assert crop_to_density(density, 5.0, margin=3) is density

@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from deepmm_jax.structure.read import read_chains
-from deepmm_jax.training.chains import TrainingChain, as_training_chain
-from deepmm_jax.training.examples import CROP, RESIDUES, Example, batches, make_example
+from deepmm_jax.training.chains import LONGEST_CHAIN, TrainingChain, as_training_chain
+from deepmm_jax.training.examples import CROP, Example, batches, make_example
 from reference.density_oracle import gaussian_sum
 from reference.evidence_oracle import atom_probability
 
@@ -40,7 +40,7 @@ def test_residue_tables_turn_with_the_structure(chain: TrainingChain, turned: Ex
     apart = (chain.calpha - chain.calpha[0]) @ TURN.T
     np.testing.assert_allclose(turned.calpha[:n] - turned.calpha[0], apart, atol=1e-3)
     for table in (turned.calpha, turned.directions, turned.amino_acids, turned.states):
-        assert len(table) == RESIDUES and not table[n:].any()
+        assert len(table) == LONGEST_CHAIN and not table[n:].any()
     np.testing.assert_array_equal(turned.amino_acids[:n], chain.amino_acids)
     np.testing.assert_array_equal(turned.states[:n], chain.states)
 

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 from pathlib import Path
 
 import gemmi
@@ -11,6 +12,8 @@ import pytest
 from deepmm_jax.constants import AMINO_ACIDS, THREE_TO_ONE
 from deepmm_jax.sequence.fasta import read_fasta
 from deepmm_jax.sequence.profile import encode_letters
+from deepmm_jax.training import chains
+from deepmm_jax.training.chains import training_names
 from deepmm_jax.training.identity import BLOSUM62, GAP_EXTEND, GAP_OPEN, local_alignment, related
 from reference.identity_oracle import best_alignments
 
@@ -109,8 +112,7 @@ def test_no_training_chain_is_related_to_a_held_out_map_or_the_example(data_dire
         records = read_fasta(data_directory / "maps" / f"{name}.fasta")
         held_out |= {f"{name} {i}": record.letters for i, record in enumerate(records)}
     structures = data_directory / "structures"
-    with (structures / "MANIFEST.csv").open() as stream:
-        names = [row["name"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    names = training_names()
     training = {name: observed_letters(structures / f"{name}.pdb.gz") for name in names}
     assert len(training) > 1000
 
@@ -126,3 +128,15 @@ def test_no_training_chain_is_related_to_a_held_out_map_or_the_example(data_dire
                     relatives.append((name, target_name))
     assert compared > 20
     assert not relatives
+
+
+def test_committed_list_is_the_training_split_and_names_its_files(data_directory: Path):
+    structures = data_directory / "structures"
+    with (structures / "MANIFEST.csv").open() as stream:
+        split = {row["name"]: row["split"] for row in csv.DictReader(stream)}
+    text = Path(chains.__file__).with_name("lists").joinpath("train.txt").read_text()
+    digests = dict(line.split() for line in text.splitlines())
+    assert list(digests) == training_names()
+    assert all(split[name] == "train" for name in digests)
+    for name in list(digests)[::25]:
+        assert hashlib.sha256((structures / f"{name}.pdb.gz").read_bytes()).hexdigest() == digests[name]

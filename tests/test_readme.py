@@ -1,0 +1,28 @@
+"""The Python example of the README runs as it is printed."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deepmm_jax.density.mrc import write_map
+from deepmm_jax.density.simulate import simulate_map
+from deepmm_jax.structure.read import read_chains
+
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_python_example_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    (chain,) = read_chains(ROOT / "examples" / "1ake_A.pdb.gz")
+    monkeypatch.chdir(tmp_path)
+    write_map("emd_6272.map.gz", simulate_map(chain.positions, chain.atomic_numbers, 5.0))
+    shutil.copy(ROOT / "examples" / "1ake_A.fasta", os.path.join(tmp_path, "vp6.fasta"))
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    (models,) = names["models"]  # type: ignore[misc]
+    assert models.positions.shape[1:] == (214, 3)
