@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--evidence-only", action="store_true")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/…)")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA", "../shared/data"))
+    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     preset = "simulated" if arguments.kind == "simulated" else "experimental"
     config = build_config(preset, file=arguments.config, network=arguments.checkpoint)
     names = arguments.names or (data / "lists" / f"{arguments.list}.txt").read_text().split()

@@ -12,7 +12,7 @@ Preset = Literal["experimental", "simulated", "paper-experimental", "paper-simul
 
 def data_directory() -> Path:
     """Where the training and benchmark data lie: DEEPMM_JAX_DATA, or `../shared/data`."""
-    return Path(os.environ.get("DEEPMM_JAX_DATA", "../shared/data"))
+    return Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
 
 
 def select_device(device: Device, threads: int | None) -> None:
