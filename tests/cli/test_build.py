@@ -320,11 +320,6 @@ def test_shipped_network_builds_the_example(command: Callable, tmp_path: Path):
     """1AKE chain A, 214 residues, from a map simulated at 5 Å."""
     from deepmm_jax_cli.demo import example
 
-    try:
-        find_checkpoint("simulated")
-    except CheckpointError as reason:
-        print(f"skipped: {reason}")
-        pytest.skip(str(reason))
     assert command("simulate", example("1ake_A.pdb.gz"), "-o", tmp_path / "map.mrc").code == 0
     outcome = command(
         *("build", tmp_path / "map.mrc", "-s", example("1ake_A.fasta"), "-o", tmp_path / "out"),
