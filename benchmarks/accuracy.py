@@ -16,17 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial import KDTree
 
+from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.report import evaluate_model
 from deepmm_jax.config import BuildConfig, build_config
-from deepmm_jax.constants import SECONDARY_STRUCTURES
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import NothingBuiltError
-from deepmm_jax.evidence.points import calpha_peaks, type_points
-from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.secondary_structure import predict_secondary_structure
 from deepmm_jax.pipeline import build_chains, map_evidence
 from deepmm_jax.sequence.fasta import profiles_from_fasta
@@ -34,11 +31,7 @@ from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
-from deepmm_jax.structure.secondary_structure import assign_secondary_structure
 from deepmm_jax.structure.write import calpha_chain
-
-
-PEAK_THRESHOLD = 0.2
 
 
 def main() -> None:
@@ -111,7 +104,8 @@ def measure_case(
     run = StageRunner(observer=watch)
     started = time.perf_counter()
     evidence = map_evidence(density, sum(map(len, profiles)), config, run=run)
-    figures: dict[str, Any] = {"evidence": evidence_figures(evidence, reference), "seconds": seconds}
+    found = evidence_figures(evidence, reference, pool_radius=config.typing.pool_radius)
+    figures: dict[str, Any] = {"evidence": {k: round(v, 4) for k, v in found.items()}, "seconds": seconds}
     if evidence_only:
         return figures
     try:
@@ -133,29 +127,6 @@ def measure_case(
     figures["model"] = {k: round(v, 4) if isinstance(v, float) else v for k, v in ranks[0].items()}
     figures["best_tm_score_of_ten"] = round(max(float(row["tm_score"] or 0) for row in ranks), 4)
     return figures
-
-
-def evidence_figures(evidence: Evidence, reference: list[Chain]) -> dict[str, float]:
-    """Cα peaks against the true Cα, and types at the true Cα."""
-    true = np.concatenate([chain.calpha for chain in reference])
-    peaks = calpha_peaks(evidence, PEAK_THRESHOLD)
-    figures: dict[str, float] = {"calpha_peaks": len(peaks)}
-    for radius in (1.0, 1.5):
-        to_peak = KDTree(peaks).query(true)[0] if len(peaks) else np.full(len(true), np.inf)
-        to_true = KDTree(true).query(peaks)[0] if len(peaks) else np.zeros(0)
-        figures[f"recall_{radius}"] = float((to_peak <= radius).mean())
-        figures[f"precision_{radius}"] = float((to_true <= radius).mean()) if len(peaks) else 0.0
-    points = type_points(evidence, true)
-    profile = SequenceProfile(
-        name="reference",
-        letters="".join(chain.sequence for chain in reference),
-        secondary_structure=np.zeros((len(true), 3), np.float32),
-    )
-    states = [SECONDARY_STRUCTURES.index(s) for chain in reference for s in assign_secondary_structure(chain)]
-    figures["accuracy_20"] = float((points.amino_acids.argmax(axis=1) == profile.amino_acids).mean())
-    figures["accuracy_4"] = float((points.classes == profile.classes).mean())
-    figures["accuracy_secondary_structure"] = float((points.states == np.array(states)).mean())
-    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:

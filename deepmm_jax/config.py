@@ -41,6 +41,16 @@ class TracingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TypingConfig:
+    """What kind of residue a main-chain point belongs to (section 2.4)."""
+
+    pool_radius: float = 1.5
+    """Types are pooled over the voxels this near, Å; 0 interpolates them (the paper looks at one box)."""
+    vote: bool = True
+    """Types of a point are those of the place where the network's offset there says that the Cα is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AlignmentConfig:
     """Sequence to main chain (section 2.4, equations 2 and 3)."""
 
@@ -75,10 +85,14 @@ class BuildConfig:
     """Recommended contour level in the units of the map; voxels below half of it are not traced (section 2.2)."""
     resampling: Literal["sinc", "cubic", "trilinear"] = "sinc"
     """Interpolation to 1 Å voxels; the paper's is trilinear."""
+    rotations: Literal[1, 4, 24] = 1
+    """Turns of the map over which the network's answers are averaged; the time grows with them."""
+    typing: TypingConfig = field(default_factory=TypingConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
 
 
+_PAPER_TYPING = TypingConfig(pool_radius=0.0, vote=False)
 _PAPER_ALIGNMENT = AlignmentConfig(recurrence="greedy", match="matrices", end_gap=None)
 
 PRESETS = {
@@ -87,12 +101,14 @@ PRESETS = {
     "paper-experimental": BuildConfig(
         network="experimental",
         resampling="trilinear",
+        typing=_PAPER_TYPING,
         tracing=TracingConfig(threshold=0.0, bandwidth=2.0, local_radius=10.0, keep_length=0.5, rounds=2500),
         alignment=_PAPER_ALIGNMENT,
     ),
     "paper-simulated": BuildConfig(
         network="simulated",
         resampling="trilinear",
+        typing=_PAPER_TYPING,
         tracing=TracingConfig(threshold=0.0, bandwidth=2.0, local_radius=5.0, keep_length=0.5, rounds=100),
         alignment=_PAPER_ALIGNMENT,
     ),
@@ -104,13 +120,13 @@ maps they use one), on the evidence of the whole-map network."""
 def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:
     """Settings of a preset, changed by a TOML file and then by keywords (None means not given).
 
-    The file has the fields of `BuildConfig`, with tables `[tracing]` and `[alignment]`. Keywords are `network`,
-    `contour`, `models`, `full_length`. Raises ConfigError for a preset, field or value that cannot be used.
+    The file has the fields of `BuildConfig`, with tables `[tracing]`, `[typing]` and `[alignment]`. Keywords are `network`,
+    `contour`, `rotations`, `models`, `full_length`. Raises ConfigError for a preset, field or value it cannot use.
     """
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
-    config = PRESETS[preset] if file is None else _changed(PRESETS[preset], _read_toml(file), str(file))
-    top = {name: changes[name] for name in ("network", "contour") if changes.get(name) is not None}
+    config = PRESETS[preset] if file is None else replace_fields(PRESETS[preset], read_toml(file), str(file))
+    top = {name: changes[name] for name in ("network", "contour", "rotations") if changes.get(name) is not None}
     alignment: dict[str, Any] = {}
     if changes.get("models") is not None:
         alignment["models"] = changes["models"]
@@ -119,15 +135,19 @@ def build_config(preset: str, file: Path | None = None, **changes: Any) -> Build
     return replace(config, **top, alignment=replace(config.alignment, **alignment))
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises ConfigError if it cannot be read."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"--config {file} cannot be read ({error}); give a TOML file") from error
 
 
-def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
-    """A dataclass with some fields replaced, tables going down to the dataclasses inside."""
+def replace_fields(config: Any, values: dict[str, Any], where: str) -> Any:
+    """A dataclass with some fields replaced, tables going down to the dataclasses inside.
+
+    Raises ConfigError, which names `where` the values stood, for a field that does not exist or an unfit value.
+    """
     kinds = get_type_hints(type(config))
     new: dict[str, Any] = {}
     for name, value in values.items():
@@ -136,28 +156,35 @@ def _changed(config: Any, values: dict[str, Any], where: str) -> Any:
         if not is_dataclass(kinds[name]):
             new[name] = _value(value, kinds[name], f"{where}: {name}")
         elif isinstance(value, dict):
-            new[name] = _changed(getattr(config, name), value, f"{where} [{name}]")
+            new[name] = replace_fields(getattr(config, name), value, f"{where} [{name}]")
         else:
             raise ConfigError(f"{where}: {name} is {value!r} and must be a table, [{name}]")
     return replace(config, **new)
 
 
 def _value(value: Any, kind: Any, where: str) -> Any:
-    """A TOML value as the type of its field: a choice, an array of numbers, a count, text, or a number."""
+    """A TOML value as the type of its field: a choice, an array, a count, a switch, text, or a number."""
     parts = get_args(kind)
     if get_origin(kind) is Literal:
         wanted = " or ".join(map(repr, parts))
-        if value in parts:
+        if any(type(value) is type(part) and value == part for part in parts):  # True equals 1
             return value
     elif get_origin(kind) is tuple:
         items = value if isinstance(value, list) else []
         count = len(parts) if Ellipsis not in parts else len(items) or "some"
-        wanted = f"an array of {count} numbers"
-        if len(items) == count and all(map(_is_number, items)):
+        texts = parts[0] is str
+        wanted = f"an array of {count} {'texts' if texts else 'numbers'}"
+        if texts and all(isinstance(item, str) for item in items) and isinstance(value, list):
+            return tuple(items)  # none is a choice too
+        if not texts and len(items) == count and all(map(_is_number, items)):
             return tuple(map(float, items))
     elif kind is int:
         wanted = "a whole number above 0"
         if type(value) is int and value > 0:  # True is an int by isinstance
+            return value
+    elif kind is bool:
+        wanted = "true or false"
+        if isinstance(value, bool):
             return value
     elif kind is str:
         wanted = "text"

@@ -57,7 +57,7 @@ def map_evidence(
     network = find_checkpoint(config.network)
     resampled = run("resample", resample_map, density, 1.0, config.resampling)
     cropped = crop_to_density(resampled, default_threshold(resampled.data, config.contour), CONTEXT)
-    evidence = run("evidence", predict_volumes, scale_map(cropped, n_residues), network)
+    evidence = run("evidence", predict_volumes, scale_map(cropped, n_residues), network, rotations=config.rotations)
     if config.contour is None:
         return evidence
     above = cropped.data > config.contour / 2
@@ -95,7 +95,7 @@ def trace_calpha(
     """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
     graph = run(f"points{label}", main_chain_graph, evidence, config)
     paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
-    points = type_points(evidence, paths.points.positions)
+    points = type_points(evidence, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
     return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
 
 

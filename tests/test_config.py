@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmm_jax.config import PRESETS, AlignmentConfig, BuildConfig, TracingConfig, build_config
+from deepmm_jax.config import PRESETS, AlignmentConfig, BuildConfig, TracingConfig, TypingConfig, build_config
 from deepmm_jax.errors import ConfigError
 
 
@@ -18,6 +18,7 @@ def written(folder: Path, text: str) -> Path:
 def test_paper_presets_follow_section_2_5():
     simulated, experimental = PRESETS["paper-simulated"], PRESETS["paper-experimental"]
     for preset in (simulated, experimental):
+        assert preset.typing == TypingConfig(pool_radius=0.0, vote=False) and preset.rotations == 1
         assert (preset.alignment.recurrence, preset.alignment.match, preset.resampling) == (
             "greedy",
             "matrices",
@@ -43,13 +44,14 @@ def test_preset_without_changes_is_itself(name: str):
 def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
     file = written(
         tmp_path,
-        'contour = 3\n[tracing]\nrounds = 7\nbandwidth = 3\n[alignment]\nmatch = "matrices"\nmodels = 4\n'
-        "end_gap = -2\ndistances = [3.6, 4]\nweight_distance = [1, 2, 3]\n",
+        'contour = 3\nrotations = 4\n[tracing]\nrounds = 7\nbandwidth = 3\n[alignment]\nmatch = "matrices"\n'
+        "models = 4\nend_gap = -2\ndistances = [3.6, 4]\nweight_distance = [1, 2, 3]\n",
     )
     base = PRESETS["simulated"]
     expected = replace(
         base,
         contour=3.0,
+        rotations=4,
         tracing=replace(base.tracing, rounds=7, bandwidth=3.0),
         alignment=replace(
             base.alignment,
@@ -63,8 +65,8 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
     config = build_config("simulated", file)
     assert config == expected
     assert isinstance(config.tracing.bandwidth, float), "whole numbers may stand for lengths"
-    changed = build_config("simulated", file, network="mine", contour=5.0, models=2, full_length=True)
-    assert (changed.network, changed.contour, changed.alignment.models) == ("mine", 5.0, 2)
+    changed = build_config("simulated", file, network="mine", contour=5.0, rotations=24, models=2, full_length=True)
+    assert (changed.network, changed.contour, changed.rotations, changed.alignment.models) == ("mine", 5.0, 24, 2)
     assert changed.alignment.end_gap is None
     assert build_config("simulated", file, network=None, contour=None, models=None, full_length=False) == expected
 
@@ -83,11 +85,16 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
         ("contour = 'high'", "contour is 'high' and must be a number"),
         ("network = 3", "network is 3 and must be text"),
         ("resampling = 'nearest'", "resampling is 'nearest' and must be 'sinc' or 'cubic' or 'trilinear'"),
+        ("rotations = 3", "rotations is 3 and must be 1 or 4 or 24"),
+        ("rotations = true", "rotations is True and must be 1 or 4 or 24"),
+        ("rotations = 4.0", r"rotations is 4\.0 and must be 1 or 4 or 24"),
+        ("rotations = '4'", "rotations is '4' and must be 1 or 4 or 24"),
         ("[alignment]\nrecurrence = ['exact']", "recurrence is .'exact'. and must be 'exact' or 'greedy'"),
         ("[alignment]\ndistances = []", r"distances is \[\] and must be an array of some numbers"),
         ("[alignment]\ndistances = 3.8", r"distances is 3\.8 and must be an array of some numbers"),
         ("[alignment]\nweight_distance = [1, 2]", r"weight_distance is \[1, 2\] and must be an array of 3 numbers"),
         ("[alignment]\nweight_distance = [1, 2, 'x']", "must be an array of 3 numbers"),
+        ("[typing]\nvote = 1", "vote is 1 and must be true or false"),
         ("tracing = 3", r"tracing is 3 and must be a table, \[tracing\]"),
         ("this is no TOML", r"settings\.toml cannot be read \(.*; give a TOML file"),
     ],
@@ -109,18 +116,21 @@ def test_every_setting_can_be_written_in_a_file(tmp_path: Path):
     """No field has a type that the reader does not know."""
 
     def toml(value: object) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
         return repr(list(value)) if isinstance(value, tuple) else repr(value)
 
     lines = []
     for title, config in (
         ("", BuildConfig(contour=1.0)),
         ("tracing", TracingConfig()),
+        ("typing", TypingConfig()),
         ("alignment", AlignmentConfig()),
     ):
         lines += [f"[{title}]"] if title else []
         lines += [
             f"{f.name} = {toml(getattr(config, f.name))}"
             for f in fields(config)
-            if f.name not in ("tracing", "alignment")
+            if f.name not in ("tracing", "typing", "alignment")
         ]
     assert build_config("experimental", written(tmp_path, "\n".join(lines))) == BuildConfig(contour=1.0)

@@ -25,6 +25,9 @@ def build(
     secondary_structure: Annotated[
         str, typer.Option(help="Prediction file (.spd3, .ss2, …), `none`, or `predict`.")
     ] = "predict",
+    rotations: Annotated[
+        Literal[1, 4, 24] | None, typer.Option(help="Turns of the map over which the evidence is averaged.")
+    ] = None,
     models: Annotated[int | None, typer.Option(min=1, max=100, help="Models kept.")] = None,
     full_length: Annotated[
         bool, typer.Option("--full-length", help="Build every residue, with or without density.")
@@ -49,7 +52,13 @@ def build(
     from deepmm_jax_cli.outputs import check_directory, prepare_directory, writing
 
     settings = build_config(
-        preset, file=config, network=checkpoint, contour=contour, models=models, full_length=full_length
+        preset,
+        file=config,
+        network=checkpoint,
+        contour=contour,
+        rotations=rotations,
+        models=models,
+        full_length=full_length,
     )
     with writing(output):
         check_directory(output, resume=resume, overwrite=overwrite)

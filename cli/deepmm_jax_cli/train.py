@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deepmm_jax.config import read_toml, replace_fields
 from deepmm_jax_cli.options import data_directory
 
 
@@ -36,13 +37,16 @@ def whole_map(
     simulated_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of plain 5 Å maps.")] = 0.5,
     initial: Annotated[str | None, typer.Option(help="Checkpoint to start from.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 2,
+    settings: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with tables [network] and [training].")
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps instead.")] = None,
     seed: Seed = 1,
 ) -> None:
     """Train the whole-map network on simulated maps of the training chains."""
-    from deepmm_jax.training.whole_map import TrainingConfig, train_whole_map
+    from deepmm_jax.training.whole_map import TrainingConfig, TrainingPlan, train_whole_map
 
-    config = TrainingConfig(
+    training = TrainingConfig(
         minutes=minutes,
         tail_minutes=tail_minutes,
         steps=steps,
@@ -50,7 +54,17 @@ def whole_map(
         simulated_share=simulated_share,
         seed=seed,
     )
-    card = train_whole_map(data, output, config=config, initial=initial, command=_command(), report=typer.echo)
+    tables = {} if settings is None else read_toml(settings)
+    plan = replace_fields(TrainingPlan(training=training), tables, str(settings))
+    card = train_whole_map(
+        data,
+        output,
+        network=plan.network if "network" in tables else None,
+        config=plan.training,
+        initial=initial,
+        command=_command(),
+        report=typer.echo,
+    )
     typer.echo(f"{output}: {card['steps']} steps")
 
 

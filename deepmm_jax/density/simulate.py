@@ -10,7 +10,7 @@ from deepmm_jax.density.map import DensityMap
 
 
 NEGLIGIBLE = 1e-7
-"""The kernel is cut where exp(-r²/width²) falls below this, as EMAN2 does."""
+"""EMAN2 cuts the kernel where exp(-r²/width²) falls below this."""
 
 
 def simulate_map(
@@ -44,13 +44,18 @@ def add_gaussians(
     weights: Float[np.ndarray, "n"],
     widths: Float[np.ndarray, "n"],
     shape: tuple[int, int, int],
+    negligible: float = NEGLIGIBLE,
 ) -> Float[np.ndarray, "nx ny nz"]:
-    """Σ weight·exp(-r²/width²) on a grid; positions and 1/e widths in voxels. Atoms may lie outside the grid."""
+    """Σ weight·exp(-r²/width²) on a grid; positions and 1/e widths in voxels. Atoms may lie outside the grid.
+
+    The kernel is cut where the exponential falls below `negligible`.
+    """
     out = np.zeros(shape, np.float32)
     _splat(
         np.ascontiguousarray(grid_positions, np.float32),
         np.asarray(weights, np.float32),
         np.asarray(widths, np.float32),
+        np.float32(negligible),
         out,
     )
     return out
@@ -58,9 +63,9 @@ def add_gaussians(
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
 @no_type_check
-def _splat(positions, weights, widths, out):
+def _splat(positions, weights, widths, negligible, out):
     # A Gaussian is a product of three, so an atom costs one multiplication a voxel instead of an exponential.
-    reach = np.sqrt(-np.log(NEGLIGIBLE))
+    reach = np.sqrt(-np.log(negligible))
     longest = 0 if len(widths) == 0 else int(2 * reach * widths.max()) + 2
     factors = np.empty((3, longest), np.float32)
     for a in range(len(weights)):
@@ -77,6 +82,6 @@ def _splat(positions, weights, widths, out):
             along_x = weights[a] * factors[0, i - low[0]]
             for j in range(low[1], high[1] + 1):
                 along_xy = along_x * factors[1, j - low[1]]
-                if along_xy > weights[a] * NEGLIGIBLE:
+                if along_xy > weights[a] * negligible:
                     for k in range(low[2], high[2] + 1):
                         out[i, j, k] += along_xy * factors[2, k - low[2]]

@@ -56,6 +56,11 @@ def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[st
     ocp.save(str(weights), half, overwrite=True)
     # Orbax writes the absolute path of the folder into this marker, which no reader looks at.
     (weights / "commit_success.txt").write_text("committed\n")
+    write_card(directory, card)
+
+
+def write_card(directory: Path, card: Mapping[str, Any]) -> None:
+    """`card.json` of a checkpoint."""
     (directory / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -1,11 +1,12 @@
 """Whole-map inference: tiles of one fixed size, so that a map of any size compiles once and memory is bounded."""
 
+import math
 import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,26 +14,32 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
+from deepmm_jax.config import replace_fields
 from deepmm_jax.density.map import DensityMap
-from deepmm_jax.errors import CheckpointError, MapError
+from deepmm_jax.errors import CheckpointError, ConfigError, MapError
 from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.networks.calibration import TYPE_HEADS, read_temperatures
 from deepmm_jax.networks.checkpoints import load_checkpoint, read_card
+from deepmm_jax.networks.turns import cube_turns
 from deepmm_jax.networks.whole_map import (
     ATOM_CHANNELS,
     STRIDE,
     WholeMapConfig,
     apply_network,
+    network_input,
     parameter_shapes,
     split_heads,
 )
 
 
-TILE = 96
-"""Side of a tile, voxels."""
+TILES = (64, 80, 96, 112, 128)
+"""Sides a tile may have, voxels; a map takes the one with which it costs least."""
 CONTEXT = 16
 """Voxels at a tile's inner edges that only lend context; their predictions are dropped."""
 BYTES_A_VOXEL = 130
 """What the evidence and its intermediate copies take."""
+VECTOR_HEADS = ("offset", "directions")
+"""Heads whose channels turn with the map."""
 FLOOR = float(np.exp(-4.0))
 """Equation 1 at r_cut: probabilities below it mean that no atom is near, and are set to 0."""
 
@@ -46,8 +53,8 @@ def load_network(checkpoint: str | Path) -> tuple[WholeMapConfig, dict[str, Any]
             "give `simulated`, `experimental` or a folder made by `deepmm-jax train whole-map`"
         )
     try:
-        config = WholeMapConfig(**{name: int(size) for name, size in card["network"].items()})
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        config = replace_fields(WholeMapConfig(), card["network"], "network")
+    except (KeyError, AttributeError, ConfigError) as error:
         raise CheckpointError(
             f"card.json of checkpoint {str(checkpoint)!r} does not give the network's sizes ({error!r}); "
             "fetch or train it again"
@@ -55,13 +62,18 @@ def load_network(checkpoint: str | Path) -> tuple[WholeMapConfig, dict[str, Any]
     return config, load_checkpoint(checkpoint, parameter_shapes(config))[0]
 
 
-def predict_volumes(density: DensityMap, checkpoint: str | Path, *, tile: int = TILE) -> Evidence:
+def predict_volumes(
+    density: DensityMap, checkpoint: str | Path, *, rotations: Literal[1, 4, 24] = 1, tile: int | None = None
+) -> Evidence:
     """All evidence volumes of a scaled map with 1 Å voxels, from the network of a checkpoint.
 
-    Types are stored as float16. A tile without density is not computed.
+    Each tile is shown to the network turned in so many ways as `rotations` says, and the answers are turned back and
+    averaged: the logits of probabilities and types, the vectors. Types have the temperatures of the checkpoint's card
+    and are stored as float16. A tile without density is not computed.
     Raises CheckpointError, and MapError for a map whose volumes would not fit into the machine's memory.
     """
     config, parameters = load_network(checkpoint)
+    temperatures = read_temperatures(checkpoint)
     shape = density.shape
     needed, memory = BYTES_A_VOXEL * density.data.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > 0.8 * memory:
@@ -75,13 +87,16 @@ def predict_volumes(density: DensityMap, checkpoint: str | Path, *, tile: int = 
     amino_acids = np.full((*shape, 20), 1 / 20, np.float16)
     states = np.full((*shape, 3), 1 / 3, np.float16)
     volumes = (atoms, offset, directions, amino_acids, states)
-    for window, kept, place in tiles(shape, tile):
-        block = _cut(density.data, window, tile)
-        if not block.any():
+    channels = network_input(density.data)
+    size = tile or cheapest_tile(shape)
+    for window, kept, place in tiles(shape, size):
+        block = _cut(channels, window, size)
+        if not block[..., 0].any():
             continue
-        predicted = _predict(parameters, block[None], config=config)
+        outputs = _averaged_outputs(config, parameters, block, rotations)
+        predicted = _evidence(outputs, jnp.array([temperatures[head] for head in TYPE_HEADS]))
         for volume, values in zip(volumes, predicted, strict=True):
-            volume[place] = np.asarray(values[0])[kept]
+            volume[place] = np.asarray(values)[kept]
     atoms[atoms < FLOOR] = 0.0
     main_chain, calpha = ATOM_CHANNELS.index("main chain"), ATOM_CHANNELS.index("CA")
     return Evidence(
@@ -97,10 +112,35 @@ def predict_volumes(density: DensityMap, checkpoint: str | Path, *, tile: int = 
     )
 
 
+def _averaged_outputs(
+    config: WholeMapConfig, parameters: dict[str, Any], block: Float[np.ndarray, "t t t c"], rotations: int
+) -> dict[str, np.ndarray]:
+    """Mean outputs of the turned tile, turned back.
+
+    The tile is turned, not the map: its side is a multiple of the coarsest stride, so that every turn maps the
+    network's coarser grids onto themselves.
+    """
+    total: dict[str, np.ndarray] = {}
+    for turn in cube_turns(rotations):
+        outputs = _outputs(parameters, np.ascontiguousarray(turn.turned(block))[None], config=config)
+        for head, values in outputs.items():
+            back = (turn.vectors_back if head in VECTOR_HEADS else turn.back)(np.asarray(values[0]))
+            if head in total:
+                total[head] += back
+            else:
+                total[head] = back if rotations == 1 else np.array(back)
+    return total if rotations == 1 else {head: values / rotations for head, values in total.items()}
+
+
 Slices = tuple[slice, slice, slice]
 
 
-def tiles(shape: tuple[int, int, int], tile: int = TILE) -> Iterator[tuple[tuple[int, int, int], Slices, Slices]]:
+def cheapest_tile(shape: tuple[int, int, int]) -> int:
+    """The side from `TILES` with which a map is covered by the fewest computed voxels."""
+    return min(TILES, key=lambda tile: tile**3 * math.prod(len(list(_spans(n, tile))) for n in shape))
+
+
+def tiles(shape: tuple[int, int, int], tile: int) -> Iterator[tuple[tuple[int, int, int], Slices, Slices]]:
     """Tiles that cover a map: (corner of the window, part of the window that is kept, its place in the map).
 
     Windows of `tile` voxels may reach beyond the map. Corners are multiples of the coarsest stride, so that every
@@ -135,24 +175,38 @@ def _spans(n: int, tile: int) -> Iterator[tuple[int, int, int]]:
         start = last - CONTEXT
 
 
-def _cut(data: Float[np.ndarray, "nx ny nz"], corner: tuple[int, int, int], tile: int) -> np.ndarray:
+def _cut(data: Float[np.ndarray, "nx ny nz 2"], corner: tuple[int, int, int], tile: int) -> np.ndarray:
     """The window of a map, zeros beyond its end."""
     block = data[tuple(slice(c, c + tile) for c in corner)]
-    return np.pad(block, [(0, tile - n) for n in block.shape]).astype(np.float32)
+    return np.pad(block, [*((0, tile - n) for n in block.shape[:3]), (0, 0)])
 
 
 @partial(jax.jit, static_argnames="config")
-def _predict(
-    parameters: dict[str, Any], density: Float[Array, "b x y z"], *, config: WholeMapConfig
-) -> tuple[Array, Array, Array, Array, Array]:
-    """Probabilities, offsets and unit vectors from the raw outputs."""
+def _outputs(
+    parameters: dict[str, Any], density: Float[Array, "b x y z 2"], *, config: WholeMapConfig
+) -> dict[str, Float[Array, "b x y z _"]]:
+    """What may be averaged: logits of atoms, log-probabilities of types, offsets, unit vectors of directions."""
     heads = split_heads(apply_network(config, parameters, density))
-    pairs = heads["directions"].reshape(*heads["directions"].shape[:-1], 2, 3)
-    unit = pairs / jnp.sqrt(jnp.sum(pairs**2, axis=-1, keepdims=True) + 1e-6)
+    types = {head: jax.nn.log_softmax(heads[head]) for head in TYPE_HEADS}
+    return heads | types | {"directions": _unit(heads["directions"])}
+
+
+@jax.jit
+def _evidence(
+    outputs: dict[str, Float[Array, "x y z _"]], temperatures: Float[Array, "2"]
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Probabilities, offsets and unit vectors from averaged outputs; types tempered."""
+    amino_acids, states = (outputs[head] / temperatures[i] for i, head in enumerate(TYPE_HEADS))
     return (
-        jax.nn.sigmoid(heads["atoms"]),
-        heads["offset"].astype(jnp.float16),
-        unit.reshape(heads["directions"].shape).astype(jnp.float16),
-        jax.nn.softmax(heads["amino_acids"]).astype(jnp.float16),
-        jax.nn.softmax(heads["secondary_structure"]).astype(jnp.float16),
+        jax.nn.sigmoid(outputs["atoms"]),
+        outputs["offset"].astype(jnp.float16),
+        _unit(outputs["directions"]).astype(jnp.float16),
+        jax.nn.softmax(amino_acids).astype(jnp.float16),
+        jax.nn.softmax(states).astype(jnp.float16),
     )
+
+
+def _unit(directions: Float[Array, "*n 6"]) -> Float[Array, "*n 6"]:
+    """Both vectors at length 1, or shorter where they are next to nothing."""
+    pairs = directions.reshape(*directions.shape[:-1], 2, 3)
+    return (pairs / jnp.sqrt(jnp.sum(pairs**2, axis=-1, keepdims=True) + 1e-6)).reshape(directions.shape)

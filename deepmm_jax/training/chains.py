@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmm_jax.constants import SECONDARY_STRUCTURES
+from deepmm_jax.density.experimental.molecule import Molecule
 from deepmm_jax.errors import StructureError
 from deepmm_jax.evidence.ideal import ATOM_KINDS
 from deepmm_jax.sequence.profile import encode_letters
@@ -43,6 +44,18 @@ class TrainingChain:
     calpha: np.ndarray
     amino_acids: np.ndarray
     states: np.ndarray
+
+    @property
+    def molecule(self) -> Molecule:
+        """The atoms as the simulator wants them, in a frame whose origin is voxel 0."""
+        return Molecule(
+            positions=self.positions,
+            atomic_numbers=self.atomic_numbers,
+            depth=self.depth,
+            acidic=self.acidic,
+            residue_of_atom=self.residue_of_atom,
+            calpha=self.calpha,
+        )
 
 
 def as_training_chain(chain: Chain) -> TrainingChain:

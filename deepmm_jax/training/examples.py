@@ -1,42 +1,55 @@
 """Training examples: a randomly turned chain, its density in a crop, and the true labels of every voxel.
 
 Densities are simulated when they are needed: a crop costs some 50 ms of one core against 1.5 s of training,
-and every example has its own rotation, shift, resolution and noise with exact labels.
+and every example has its own rotation, shift, resolution and noise with exact labels. Crops of real maps are mixed in.
 """
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jax import Array
 from jaxtyping import Float
+from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
+from deepmm_jax.density.amplitudes import TAPER
+from deepmm_jax.density.experimental.molecule import place_beside
+from deepmm_jax.density.experimental.settings import load_simulator
+from deepmm_jax.density.experimental.simulator import simulate_experimental
 from deepmm_jax.density.scaling import top_volume_scale
 from deepmm_jax.density.simulate import add_gaussians
 from deepmm_jax.evidence.ideal import atom_probability, calpha_directions, nearest_point
+from deepmm_jax.networks.whole_map import network_input
 from deepmm_jax.training.chains import LONGEST_CHAIN, TrainingChain
-from deepmm_jax.training.simulation import experimental_density
+from deepmm_jax.training.real_maps import RealMap, blurred
 
 
-CROP = 48
-"""Side of a crop, voxels of 1 Å."""
 MARGIN = 8
 """Voxels simulated beyond the crop, so that filters do not wrap into it."""
+
+SIMULATOR = load_simulator()
+
+BLURRED_SHARE, BLURRED_BELOW = 0.5, 3.4
+"""Of the maps better than this (Å), the share that is blurred and made noisier."""
 
 
 class Example(NamedTuple):
     """One crop; a batch has the same fields with a leading axis.
 
-    `density` (x, y, z) scaled; `atoms` (x, y, z, 6) probabilities in the order of the network's atom head;
+    `density` (x, y, z, 2) as `network_input` makes it; `atoms` (x, y, z, 6) probabilities in the order of the network's
+    atom head;
+    `known` (x, y, z) whether the labels hold, which they do not where a real map shows what its model lacks;
     `nearest` (x, y, z) row of the nearest Cα within 4 Å in the residue tables, -1 beyond; tables of 512 rows:
     `calpha` (voxels), `directions` (unit vectors), `amino_acids`, `states`.
     """
 
     density: Array | np.ndarray
     atoms: Array | np.ndarray
+    known: Array | np.ndarray
     nearest: Array | np.ndarray
     calpha: Array | np.ndarray
     directions: Array | np.ndarray
@@ -48,15 +61,18 @@ def make_example(
     chain: TrainingChain,
     rng: np.random.Generator,
     simulated_share: float,
+    crop: int = 48,
     rotation: Float[np.ndarray, "3 3"] | None = None,
+    residuals: Sequence[np.ndarray] = (),
+    neighbour: TrainingChain | None = None,
 ) -> Example:
-    """A crop around a random residue of a chain.
+    """A crop of `crop` voxels of 1 Å around a random residue of a chain.
 
-    With probability `simulated_share` the density is EMAN2's at 5 Å, otherwise an experimental-like one.
-    `rotation` replaces the random turn.
+    With probability `simulated_share` the density is EMAN2's at 5 Å, otherwise an experimental-like one, in which
+    `neighbour` may lie beside the chain without labels. `rotation` replaces the random turn.
     """
     turn = Rotation.random(rng=rng).as_matrix() if rotation is None else rotation
-    side = CROP + 2 * MARGIN
+    side = crop + 2 * MARGIN
     anchor = chain.calpha[rng.integers(len(chain.calpha))] @ turn.T
     corner = anchor + rng.normal(scale=6.0, size=3) - side / 2 + rng.uniform(-0.5, 0.5, 3)
     atoms = (chain.positions @ turn.T - corner).astype(np.float32)
@@ -66,26 +82,73 @@ def make_example(
         density = add_gaussians(atoms, chain.atomic_numbers, widths, (side, side, side))
         jitter = rng.uniform(0.93, 1.07)
     else:
-        density = experimental_density(chain, atoms, (side, side, side), rng)
+        molecule = chain.molecule.moved(turn, -corner)
+        beside = []
+        if neighbour is not None and rng.uniform() < SIMULATOR.neighbour:
+            beside = [place_beside(molecule, neighbour.molecule, rng, rng.uniform(*SIMULATOR.contact))]
+        resolution = SIMULATOR.draw_resolution(rng)
+        density = simulate_experimental(
+            molecule, (side, side, side), resolution, rng, SIMULATOR, neighbours=beside, residuals=residuals
+        )
         jitter = rng.uniform(0.8, 1.2)
     inside = int(((calpha > 0) & (calpha < side)).all(axis=1).sum())
     density *= jitter / top_volume_scale(density, 1.0, max(inside, 8))
-    inner = slice(MARGIN, MARGIN + CROP)
-    return _label(chain, density[inner, inner, inner], atoms - MARGIN, calpha - MARGIN)
+    inner = slice(MARGIN, MARGIN + crop)
+    channels = network_input(density, TAPER)[inner, inner, inner]
+    return _label(chain, channels, atoms - MARGIN, calpha - MARGIN)
 
 
-def _label(chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha: np.ndarray) -> Example:
-    shape = (CROP, CROP, CROP)
+def make_real_example(
+    real: RealMap, rng: np.random.Generator, crop: int = 48, rotation: Float[np.ndarray, "3 3"] | None = None
+) -> Example:
+    """A crop around a random residue of a real map, turned by cubic splines; blurred and noisier in one of two cases.
+
+    `rotation` replaces the random turn.
+    """
+    if rng.uniform() < BLURRED_SHARE and real.resolution < BLURRED_BELOW:
+        real = blurred(real, rng)
+    turn = Rotation.random(rng=rng).as_matrix() if rotation is None else rotation
+    side = crop + 2 * MARGIN
+    grid_calpha = real.density.to_grid(real.chain.calpha)
+    anchor = grid_calpha[rng.integers(len(grid_calpha))]
+    centre = side / 2 + rng.normal(scale=6.0, size=3) + rng.uniform(-0.5, 0.5, 3)
+    place = {"matrix": turn.T, "offset": anchor - turn.T @ centre, "output_shape": (side, side, side)}
+    density = affine_transform(real.density.data, **place, order=3) * np.float32(rng.uniform(0.8, 1.2))
+    density += np.float32(rng.normal(scale=0.05)) * affine_transform(real.support.astype(np.float32), **place, order=1)
+    known = affine_transform(real.labelled.astype(np.float32), **place, order=1, cval=1.0) > 0.5
+    inner = slice(MARGIN, MARGIN + crop)
+
+    def to_crop(positions: np.ndarray) -> np.ndarray:
+        return ((real.density.to_grid(positions) - anchor) @ turn.T + centre - MARGIN).astype(np.float32)
+
+    return _label(
+        real.chain,
+        network_input(density, TAPER)[inner, inner, inner],
+        to_crop(real.chain.positions),
+        to_crop(real.chain.calpha),
+        known[inner, inner, inner],
+    )
+
+
+def _label(
+    chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha: np.ndarray, known: np.ndarray | None = None
+) -> Example:
+    shape = density.shape[:3]
     kinds = [atom_probability(atoms[chain.kind == kind], shape) for kind in range(5)]
     main_chain = np.maximum(np.maximum(kinds[0], kinds[1]), kinds[2])
-    nearest, _ = nearest_point(calpha, shape, 4.0)
+    # A model may have more residues than slots; those nearest the crop are the ones that any voxel asks for.
+    distance = np.linalg.norm(calpha - np.array(shape) / 2, axis=1)
+    kept = np.sort(np.argsort(distance)[:LONGEST_CHAIN])
+    nearest, _ = nearest_point(calpha[kept], shape, 4.0)
 
     def table(rows: np.ndarray) -> np.ndarray:
+        rows = rows[kept]
         return np.pad(rows, [(0, LONGEST_CHAIN - len(rows)), *[(0, 0)] * (rows.ndim - 1)])
 
     return Example(
-        density=density.astype(np.float32),
+        density=density,
         atoms=np.stack([main_chain, *kinds], axis=-1).astype(np.float16),
+        known=np.ones(shape, bool) if known is None else known,
         nearest=nearest.astype(np.int16),
         calpha=table(calpha),
         directions=table(calpha_directions(calpha)),
@@ -94,23 +157,44 @@ def _label(chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha:
     )
 
 
-def batches(
-    chains: list[TrainingChain], batch_size: int, simulated_share: float, seed: int, start: int = 0
-) -> Iterator[Example]:
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What examples are made of."""
+
+    chains: Sequence[TrainingChain]
+    """To be simulated; longer ones are visited more often, in proportion to their length."""
+    simulated_share: float
+    """Share of plain 5 Å maps among the simulated ones; the others are experimental-like."""
+    real_maps: Sequence[RealMap] = ()
+    """Visited in proportion to the square root of their length."""
+    real_share: float = 0.0
+    """Share of real maps among all examples."""
+    residuals: Sequence[np.ndarray] = ()
+    """Noise of real maps, for the simulator."""
+
+    def draw(self, rng: np.random.Generator, crop: int) -> Example:
+        """One example."""
+        if rng.uniform() < self.real_share:
+            weights = np.sqrt([len(real.chain.calpha) for real in self.real_maps])
+            return make_real_example(self.real_maps[rng.choice(len(weights), p=weights / weights.sum())], rng, crop)
+        lengths = np.array([len(chain.calpha) for chain in self.chains], float)
+        chain = self.chains[rng.choice(len(lengths), p=lengths / lengths.sum())]
+        neighbour = self.chains[int(rng.integers(len(self.chains)))]
+        return make_example(chain, rng, self.simulated_share, crop, residuals=self.residuals, neighbour=neighbour)
+
+
+def batches(sources: Sources, batch_size: int, seed: int, start: int = 0, crop: int = 48) -> Iterator[Example]:
     """Endless batches, made by one background thread a little ahead of the training step.
 
-    Batch number b depends on `seed` and b alone, so a resumed run (`start`)
-    sees the batches it would have seen. Longer chains are visited in proportion to their length.
+    Batch number b depends on `seed` and b alone, so a resumed run (`start`) sees the batches it would have seen.
     """
     ready: queue.Queue[Example | Exception] = queue.Queue(maxsize=4)
-    lengths = np.array([len(chain.calpha) for chain in chains], float)
 
     def produce() -> None:
         number = start
         while True:
             rng = np.random.default_rng((seed, number))
-            chosen = rng.choice(len(chains), size=batch_size, p=lengths / lengths.sum())
-            examples = [make_example(chains[c], rng, simulated_share) for c in chosen]
+            examples = [sources.draw(rng, crop) for _ in range(batch_size)]
             ready.put(Example(*(np.stack(field) for field in zip(*examples, strict=True))))
             number += 1
 

@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float
 
 from deepmm_jax.constants import CLASS_OF_AMINO_ACID
-from deepmm_jax.networks.whole_map import split_heads
+from deepmm_jax.networks.whole_map import ATOM_CHANNELS, split_heads
 from deepmm_jax.training.examples import Example
 
 
@@ -24,6 +25,7 @@ class Targets(NamedTuple):
     """Labels of every voxel, looked up from an example's residue tables."""
 
     atoms: Array
+    known: Array
     offset: Array
     directions: Array
     amino_acids: Array
@@ -33,7 +35,7 @@ class Targets(NamedTuple):
 
 def voxel_targets(batch: Example) -> Targets:
     """Per-voxel targets of a batch."""
-    _, atoms, nearest, calpha, directions, amino_acids, states = (jnp.asarray(field) for field in batch)
+    _, atoms, known, nearest, calpha, directions, amino_acids, states = (jnp.asarray(field) for field in batch)
     side = nearest.shape[1]
     voxels = jnp.stack(jnp.meshgrid(*(jnp.arange(side, dtype=jnp.float32),) * 3, indexing="ij"), axis=-1)
     row = jnp.maximum(nearest, 0).astype(jnp.int32)
@@ -45,6 +47,7 @@ def voxel_targets(batch: Example) -> Targets:
     near = nearest >= 0
     return Targets(
         atoms=atoms.astype(jnp.float32),
+        known=known,
         offset=offset,
         directions=look_up(directions),
         amino_acids=look_up(amino_acids),
@@ -53,13 +56,17 @@ def voxel_targets(batch: Example) -> Targets:
     )
 
 
-def whole_map_loss(outputs: Float[Array, "b x y z 38"], targets: Targets) -> tuple[Array, dict[str, Array]]:
+def whole_map_loss(
+    outputs: Float[Array, "b x y z 38"], targets: Targets, *, absolute: bool = False, auxiliary: bool = True
+) -> tuple[Array, dict[str, Array]]:
     """Weighted sum of the heads' losses, and each of them.
 
     Probabilities: binary cross-entropy against the soft labels of equation 1, summed over all voxels and divided by the
     total Cα weight, so that emptiness around the protein does not dilute it (the paper's mean
     absolute error predicts the median, under which weak Cα evidence vanishes). Types: cross-entropy without class
     weights, which would break calibration. Offsets: distance in Å. Directions: 1 - cosine.
+    For the ablation in docs/network.md: `absolute` takes the paper's mean absolute error for the probabilities; without
+    `auxiliary` heads nothing but main chain, Cα and types is learnt.
     """
     heads = split_heads(outputs)
     total = jnp.maximum(targets.weight.sum(), 1.0)
@@ -67,7 +74,10 @@ def whole_map_loss(outputs: Float[Array, "b x y z 38"], targets: Targets) -> tup
     def mean(values: Array) -> Array:
         return jnp.sum(targets.weight * values) / total
 
-    atoms = optax.sigmoid_binary_cross_entropy(heads["atoms"], targets.atoms)
+    if absolute:
+        atoms = jnp.abs(jax.nn.sigmoid(heads["atoms"]) - targets.atoms)
+    else:
+        atoms = optax.sigmoid_binary_cross_entropy(heads["atoms"], targets.atoms)
     amino_acids = optax.softmax_cross_entropy_with_integer_labels(
         heads["amino_acids"], jnp.minimum(targets.amino_acids, 19)
     )
@@ -75,14 +85,16 @@ def whole_map_loss(outputs: Float[Array, "b x y z 38"], targets: Targets) -> tup
     states = optax.softmax_cross_entropy_with_integer_labels(heads["secondary_structure"], targets.states)
     offset = jnp.sqrt(jnp.sum((heads["offset"] - targets.offset) ** 2, axis=-1) + 1e-4)
     cosine = direction_cosines(heads["directions"], targets.directions)
+    atom_weights = np.array(ATOM_WEIGHTS) * (1 if auxiliary else np.isin(ATOM_CHANNELS, ("main chain", "CA")))
     losses = {
-        "atoms": jnp.sum(atoms * jnp.asarray(ATOM_WEIGHTS)) / (total * sum(ATOM_WEIGHTS)),
+        "atoms": jnp.sum(targets.known[..., None] * atoms * jnp.asarray(atom_weights)) / (total * atom_weights.sum()),
         "amino_acids": mean(jnp.where(known, amino_acids, 0.0)),
         "secondary_structure": mean(states),
         "offset": mean(offset),
         "directions": mean(1 - cosine),
     }
-    return sum((WEIGHTS[name] * loss for name, loss in losses.items()), jnp.zeros(())), losses
+    learnt = [name for name in losses if auxiliary or name not in ("offset", "directions")]
+    return sum((WEIGHTS[name] * losses[name] for name in learnt), jnp.zeros(())), losses
 
 
 def direction_cosines(predicted: Array, true: Array) -> Array:

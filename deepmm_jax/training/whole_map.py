@@ -5,9 +5,10 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +17,14 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from deepmm_jax.errors import CheckpointError
-from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, save_checkpoint
+from deepmm_jax.errors import CheckpointError, ConfigError
+from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, read_card, save_checkpoint
+from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network, initial_parameters, parameter_shapes
-from deepmm_jax.training.chains import load_training_chains, split_names, training_names
-from deepmm_jax.training.examples import CROP, Example, batches
+from deepmm_jax.training.chains import TrainingChain, load_training_chains, split_names, training_names
+from deepmm_jax.training.examples import Example, Sources, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
+from deepmm_jax.training.real_maps import RealMap, listed_maps, load_real_maps, residuals_of
 
 
 logger = logging.getLogger(__name__)
@@ -38,8 +41,14 @@ class TrainingConfig:
     steps: int | None = None
     """Stop after this many steps of this run instead (tests)."""
     batch_size: int = 2
+    crop: int = 48
+    """Side of a crop, voxels of 1 Å."""
     simulated_share: float = 0.5
-    """Share of plain 5 Å maps; the others are experimental-like."""
+    """Share of plain 5 Å maps among the simulated ones; the others are experimental-like."""
+    real_share: float = 0.0
+    """Share of crops of real maps among all."""
+    unseen_groups: tuple[str, ...] = ("gaba-a", "mm-cpn")
+    """Groups of real maps that are validated on and not learnt from (while choosing; none in a last tail)."""
     matrix_rate: float = 0.02
     """Muon's rate for kernels: the relative change of a kernel per step."""
     vector_rate: float = 2e-3
@@ -47,8 +56,20 @@ class TrainingConfig:
     warm_up: int = 50
     average: float = 0.999
     """Decay of the weight average that is validated and shipped."""
+    absolute: bool = False
+    """Mean absolute error for the probabilities, as in the paper, instead of cross-entropy (ablation)."""
+    auxiliary: bool = True
+    """Learn N, C, O, Cβ, offsets and directions too (off: ablation)."""
     validate_every: int = 150
     seed: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """What to train, and how; the tables of a TOML file for `deepmm-jax train whole-map --config`."""
+
+    network: WholeMapConfig = field(default_factory=WholeMapConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
 class TrainingState(NamedTuple):
@@ -85,7 +106,8 @@ def training_step(
     """One step; `rate` (0–1) scales the learning rates."""
 
     def objective(parameters: Any) -> tuple[Array, dict[str, Array]]:
-        return whole_map_loss(apply_network(network, parameters, jnp.asarray(batch.density)), voxel_targets(batch))
+        outputs = apply_network(network, parameters, jnp.asarray(batch.density))
+        return whole_map_loss(outputs, voxel_targets(batch), absolute=config.absolute, auxiliary=config.auxiliary)
 
     gradients, losses = jax.grad(objective, has_aux=True)(state.parameters)
     updates, optimiser = make_optimiser(config).update(gradients, state.optimiser, state.parameters)
@@ -104,7 +126,7 @@ def validation_figures(parameters: Any, batch: Example, *, network: WholeMapConf
 
 
 def validate(parameters: Any, held: dict[str, list[Example]], network: WholeMapConfig) -> dict[str, dict[str, float]]:
-    """Mean figures on fixed validation batches, for simulated and experimental-like maps apart."""
+    """Mean figures on fixed validation batches, for simulated, experimental-like and real maps apart."""
     figures = {}
     for kind, examples in held.items():
         rows = [validation_figures(parameters, batch, network=network) for batch in examples]
@@ -123,37 +145,49 @@ def train_whole_map(
     command: str = "",
     report: Callable[[str], None] = logger.info,
 ) -> dict[str, Any]:
-    """Train on `data/structures` and write a checkpoint (averaged weights, card.json) to `output`.
+    """Train on `data/structures` and `data/maps` and write a checkpoint (averaged weights, card.json) to `output`.
 
     `output/run` keeps the full state; calling again with the same folder goes on from it. `initial` names a
-    checkpoint whose weights start a fresh run. `train_list` replaces the package's list of training chains.
+    checkpoint whose weights (and network, unless one is given) start a fresh run. `train_list` replaces the package's
+    list of training chains.
     Returns the card.
     """
-    network, config = network or WholeMapConfig(), config or TrainingConfig()
+    config = config or TrainingConfig()
+    if network is None:
+        network = WholeMapConfig() if initial is None else load_network(initial)[0]
     structures = data / "structures"
     names = train_list or training_names()
     chains = load_training_chains(structures, names)
-    held = _held_out(load_training_chains(structures, split_names(structures, "val")[:48]))
+    seen, unseen = _real_maps(data, config)
+    sources = Sources(
+        chains=chains,
+        simulated_share=config.simulated_share,
+        real_maps=seen,
+        real_share=config.real_share,
+        residuals=residuals_of(seen),
+    )
+    held = _held_out(load_training_chains(structures, split_names(structures, "val")[:48]), unseen)
     state = _starting_state(output, network, config, initial)
     first = int(state.step)
     report(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
     )
-    stream = batches(chains, config.batch_size, config.simulated_share, config.seed, first)
+    stream = batches(sources, config.batch_size, config.seed, first, config.crop)
     runs = _history(output, {"command": command, "training": asdict(config), "first_step": first})
     state, figures = _run(state, stream, held, output, network, config, report)
     card = {
         "kind": "whole-map",
         "network": network.as_dict(),
         "runs": runs,
-        "initial": str(initial) if initial else None,
+        "initial": _origin(initial),
         "data": {
             "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
             "chains": len(names),
             "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+            "real_maps": [real.name for real in seen],
         },
         "steps": int(state.step),
-        "voxels": int(state.step) * config.batch_size * CROP**3,
+        "voxels": int(state.step) * config.batch_size * config.crop**3,
         "validation": figures,
         "versions": {name: version(name) for name in ("deepmm-jax", "jax", "optax")},
     }
@@ -167,26 +201,42 @@ def _history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]
     path.write_text(json.dumps(runs, indent=1) + "\n")
-    return runs
+    return json.loads(path.read_text())
 
 
-def _held_out(chains: list[Any]) -> dict[str, list[Example]]:
+def _real_maps(data: Path, config: TrainingConfig) -> tuple[list[RealMap], list[RealMap]]:
+    """Real maps to learn from, and those of the unseen groups; none where the data folder has no maps.
+
+    Raises ConfigError for a group that does not exist or real crops without maps.
+    """
+    groups = {row.group for row in listed_maps()}
+    for group in config.unseen_groups:
+        if group not in groups:
+            raise ConfigError(f"unseen_groups: {group!r} is no group; choose from {', '.join(sorted(groups))}")
+    if not (data / "maps").is_dir():
+        if config.real_share > 0:
+            raise ConfigError(f"real_share is {config.real_share}, but {data / 'maps'} does not exist; set it to 0")
+        return [], []
+    real_maps = load_real_maps(data)
+    unseen = [real for real in real_maps if real.group in config.unseen_groups]
+    return [real for real in real_maps if real.group not in config.unseen_groups], unseen
+
+
+def _held_out(chains: list[TrainingChain], real_maps: list[RealMap]) -> dict[str, list[Example]]:
     """Twelve fixed batches of two crops for each kind of map."""
-    kinds = {"simulated": 1.0, "experimental": 0.0}
-    return {
-        kind: [next(stream) for _ in range(12)]
-        for kind, share in kinds.items()
-        for stream in [batches(chains, 2, share, seed=7)]
+    kinds = {
+        "simulated": Sources(chains=chains, simulated_share=1.0),
+        "experimental": Sources(chains=chains, simulated_share=0.0),
     }
+    if real_maps:
+        kinds["real"] = Sources(chains=chains, simulated_share=0.0, real_maps=real_maps, real_share=1.0)
+    return {kind: list(islice(batches(sources, 2, seed=7), 12)) for kind, sources in kinds.items()}
 
 
 def _starting_state(
     output: Path, network: WholeMapConfig, config: TrainingConfig, initial: str | Path | None
 ) -> TrainingState:
-    if initial is None:
-        parameters = initial_parameters(network, config.seed)
-    else:
-        parameters, _ = load_checkpoint(initial, parameter_shapes(network))
+    parameters = initial_parameters(network, config.seed) if initial is None else _initial_weights(initial, network)
     copy = jax.tree.map(jnp.array, parameters)
     fresh = TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
     saved = output / "run" / "state"
@@ -197,6 +247,28 @@ def _starting_state(
     except CheckpointError as error:
         raise CheckpointError(f"{error}; give another output folder or remove this one") from error
     return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
+
+
+def _initial_weights(initial: str | Path, network: WholeMapConfig) -> dict[str, Any]:
+    """Weights of a checkpoint for a network that may also look at the standard density, at first with zero weight."""
+    known, _ = load_network(initial)
+    if (known.inputs, network.inputs) != ("density", "both"):
+        return load_checkpoint(initial, parameter_shapes(network))[0]
+    parameters, _ = load_checkpoint(initial, parameter_shapes(replace(network, inputs="density")))
+    kernel = parameters["stem"]["kernel"]
+    # Space to depth keeps the channels of a voxel together: the standard density is every second one.
+    parameters["stem"]["kernel"] = jnp.stack([kernel, jnp.zeros_like(kernel)], axis=4).reshape(
+        *kernel.shape[:3], 2 * kernel.shape[3], kernel.shape[4]
+    )
+    return parameters
+
+
+def _origin(initial: str | Path | None) -> dict[str, Any] | None:
+    """Where the first weights came from."""
+    if initial is None:
+        return None
+    card = read_card(initial)
+    return {"checkpoint": str(initial)} | {key: card.get(key) for key in ("initial", "runs", "steps", "voxels")}
 
 
 def _save_state(state: TrainingState, output: Path) -> None:
@@ -233,7 +305,7 @@ def _run(
         done += 1
         recent = {k: 0.98 * recent.get(k, float(v)) + 0.02 * float(v) for k, v in losses.items()}
         if done % 25 == 0:
-            speed = done * config.batch_size * CROP**3 / (time.monotonic() - started)
+            speed = done * config.batch_size * config.crop**3 / (time.monotonic() - started)
             report(f"step {int(state.step)} {_line(recent)} rate {float(rate):.2f} {speed:.0f} voxels/s")
         if done % config.validate_every == 0:
             figures = validate(state.averaged, held, network)

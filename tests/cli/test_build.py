@@ -127,6 +127,12 @@ def test_evidence_maps_overlay_the_input_and_are_kept_for_a_later_run(
     quiet = command(*arguments, "--until", "evidence", "--resume", "--quiet")
     assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
 
+    averaged = command(*arguments, "--until", "evidence", "--resume", "--rotations", "4")
+    assert averaged.code == 0, averaged.err
+    kept = re.findall(r"^(\w+) +kept from an earlier run", averaged.err, re.MULTILINE)
+    assert kept == ["resample"], "evidence in four orientations is another one"
+    assert {path.name: path.read_bytes() for path in (out / "maps").iterdir()} != first
+
 
 def test_piped_progress_is_plain_lines(arguments: list[str | Path]):
     code = "from deepmm_jax_cli.main import run; run()"

@@ -8,12 +8,14 @@ import pytest
 from scipy.spatial import cKDTree
 
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.errors import ConfigError
 from deepmm_jax.evidence.ideal import atom_probability, ideal_evidence
-from deepmm_jax.evidence.points import calpha_peaks, interpolate, type_points
+from deepmm_jax.evidence.points import calpha_peaks, interpolate, pool_types, type_points
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.sequence.profile import encode_letters
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
+from reference import evidence_oracle
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz"
@@ -67,6 +69,51 @@ def test_types_stay_probabilities_in_half_precision(evidence: Evidence, rng: np.
     np.testing.assert_allclose(type_points(half, places).amino_acids.sum(axis=1), 1, atol=1e-5)
 
 
+def test_pooled_types_are_the_weighted_geometric_mean(rng: np.random.Generator):
+    volume = rng.dirichlet(np.ones(3), SHAPE).astype(np.float32)
+    places = rng.uniform(-0.5, np.array(SHAPE) - 0.5, (30, 3))
+    for radius in (0.9, 1.5, 2.0):
+        np.testing.assert_allclose(
+            pool_types(volume, places, radius), evidence_oracle.pool_types(volume, places, radius), atol=1e-5
+        )
+
+
+def test_pooling_keeps_what_all_voxels_agree_on_and_one_voxel_cannot_veto():
+    types = np.array([0.7, 0.2, 0.1], np.float32)
+    volume = np.broadcast_to(types, (*SHAPE, 3)).copy()
+    places = np.array([[2.0, 3.0, 4.0], [0.0, 0.0, 0.0], [2.4, 3.3, 4.2]])
+    np.testing.assert_allclose(pool_types(volume, places, 1.5), np.tile(types, (3, 1)), atol=1e-6)
+    volume[1, 3, 4] = [0, 0, 1]
+    pooled = pool_types(volume, places[:1], 1.5)[0]
+    assert 0.1 < pooled[2] < 0.4 and pooled.argmax() == 0
+
+
+def test_votes_are_cast_where_the_offset_points(chain: Chain, evidence: Evidence, rng: np.random.Generator):
+    away = rng.normal(size=chain.calpha.shape)
+    places = (chain.calpha + 0.8 * away / np.linalg.norm(away, axis=1, keepdims=True)).astype(np.float32)
+    for radius in (0.0, 1.5):
+        true, voted = type_points(evidence, chain.calpha, radius), type_points(evidence, places, radius, vote=True)
+        right = voted.amino_acids.argmax(axis=1) == encode_letters(chain.sequence)
+        assert right.mean() > 0.98
+        assert np.abs(voted.amino_acids - true.amino_acids).mean() < 0.005
+        np.testing.assert_array_equal(voted.calpha, type_points(evidence, places, radius).calpha)
+    blind = replace(evidence, offset=None)
+    np.testing.assert_array_equal(
+        type_points(blind, places, vote=True).amino_acids, type_points(evidence, places).amino_acids
+    )
+
+
+def test_radius_is_0_or_holds_a_voxel(evidence: Evidence, chain: Chain):
+    assert evidence.amino_acids is not None
+    plain = type_points(evidence, chain.calpha, 0.0)
+    grid = chain.calpha - evidence.origin
+    values = interpolate(evidence.amino_acids, grid)
+    np.testing.assert_allclose(plain.amino_acids, values / values.sum(axis=1, keepdims=True), atol=1e-6)
+    for radius in (0.5, -1.0):
+        with pytest.raises(ConfigError, match="pool_radius is .*; give 0 or at least 0.9 Å"):
+            type_points(evidence, chain.calpha, radius)
+
+
 def test_without_heads_all_types_are_alike(evidence: Evidence):
     plain = replace(evidence, amino_acids=None, secondary_structure=None)
     points = type_points(plain, np.array([[1.0, 2.0, 3.0]]))
@@ -90,3 +137,17 @@ def test_peaks_keep_place_and_threshold():
     assert len(peaks) == 2
     np.testing.assert_allclose(peaks, true + evidence.origin, atol=0.2)
     assert len(calpha_peaks(evidence, threshold=0.1)) == 3
+    nothing = replace(evidence, calpha=np.zeros_like(calpha))
+    assert calpha_peaks(nothing).shape == (0, 3) == calpha_peaks(nothing, separation=2.5).shape
+
+
+def test_of_close_peaks_the_highest_stays():
+    calpha = np.zeros((20, 6, 6), np.float32)
+    calpha[[3, 5, 7, 15], 3, 3] = [0.5, 0.9, 0.4, 0.3]
+    evidence = Evidence(main_chain=calpha, calpha=calpha, step=np.ones(3), origin=np.zeros(3))
+    assert calpha_peaks(evidence)[:, 0].round().tolist() == [3, 5, 7, 15]
+    assert calpha_peaks(evidence, separation=2.5)[:, 0].round().tolist() == [5, 15]
+    # A peak that is suppressed suppresses none itself.
+    calpha[7, 3, 3] = 0.95
+    calpha[9, 3, 3] = 0.6
+    assert calpha_peaks(evidence, separation=2.5)[:, 0].round().tolist() == [3, 7, 15]

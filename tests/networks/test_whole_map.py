@@ -1,5 +1,6 @@
 """The whole-map network: size, shapes, heads, residual start, and the grids it computes on."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -61,7 +62,7 @@ def test_shapes_are_those_of_the_weights():
 
 
 def test_every_voxel_gets_all_heads(parameters: dict):
-    outputs = run(parameters, jnp.zeros((2, 8, 12, 16)))
+    outputs = run(parameters, jnp.zeros((2, 8, 12, 16, 2)))
     assert outputs.shape == (2, 8, 12, 16, 38)
     heads = split_heads(outputs)
     assert {name: head.shape[-1] for name, head in heads.items()} == HEADS
@@ -70,7 +71,7 @@ def test_every_voxel_gets_all_heads(parameters: dict):
 
 
 def test_fresh_network_answers_an_empty_map_with_the_priors():
-    heads = split_heads(run(initial_parameters(TINY), jnp.zeros((1, 8, 8, 8))))
+    heads = split_heads(run(initial_parameters(TINY), jnp.zeros((1, 8, 8, 8, 2))))
     priors = np.exp(np.asarray(heads["atoms"]))
     np.testing.assert_allclose(priors, np.broadcast_to([0.05] + [0.02] * 5, priors.shape), rtol=1e-5)
     assert not any(np.asarray(head).any() for name, head in heads.items() if name != "atoms")
@@ -94,8 +95,8 @@ def test_pixel_shuffle_undoes_space_to_depth(key: jax.Array):
 
 def test_shifting_the_map_by_the_coarsest_voxel_shifts_the_answer(parameters: dict, rng: np.random.Generator):
     # The network sees 21 voxels; what is compared lies further from every face, before and after the shift.
-    density = np.zeros((1, 64, 64, 64), np.float32)
-    density[:, 24:36, 24:36, 24:36] = rng.normal(size=(1, 12, 12, 12))
+    density = np.zeros((1, 64, 64, 64, 2), np.float32)
+    density[:, 24:36, 24:36, 24:36] = rng.normal(size=(1, 12, 12, 12, 2))
     outputs = np.asarray(run(parameters, jnp.asarray(density)))
     shifted = np.asarray(run(parameters, jnp.asarray(np.roll(density, (4, -4, 8), axis=(1, 2, 3)))))
     inner = slice(30, 39)
@@ -106,7 +107,44 @@ def test_shifting_the_map_by_the_coarsest_voxel_shifts_the_answer(parameters: di
 
 
 def test_members_of_a_batch_do_not_see_each_other(parameters: dict, rng: np.random.Generator):
-    density = jnp.asarray(rng.normal(size=(2, 8, 8, 8)), jnp.float32)
+    density = jnp.asarray(rng.normal(size=(2, 8, 8, 8, 2)), jnp.float32)
     together = run(parameters, density)
     alone = jnp.concatenate([run(parameters, density[:1]), run(parameters, density[1:])])
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+VARIANTS = {
+    "standard": replace(TINY, inputs="standard"),
+    "both": replace(TINY, inputs="both"),
+    "fine voxel": replace(TINY, fine_voxel=1),
+    "dense": replace(TINY, block="dense"),
+}
+
+
+@pytest.mark.parametrize("config", VARIANTS.values(), ids=VARIANTS)
+def test_every_form_labels_every_voxel_and_learns(config: WholeMapConfig, rng: np.random.Generator):
+    density = jnp.asarray(rng.normal(size=(1, 8, 8, 8, 2)), jnp.float32)
+    weights = initial_parameters(config)
+
+    def loss(weights: dict) -> jax.Array:
+        return jnp.mean((apply_network(config, weights, density) - 1) ** 2)
+
+    before, gradients = jax.jit(jax.value_and_grad(loss))(weights)
+    after = loss(jax.tree.map(lambda p, g: p - 0.01 * g, weights, gradients))
+    assert float(after) < float(before)
+    assert apply_network(config, weights, density).shape == (1, 8, 8, 8, 38)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "seen"), [("density", (True, False)), ("standard", (False, True)), ("both", (True, True))]
+)
+def test_a_network_looks_at_the_channels_it_names(inputs: str, seen: tuple[bool, bool], rng: np.random.Generator):
+    config = replace(TINY, inputs=inputs)
+    weights = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.normal(size=leaf.shape, scale=0.15), jnp.float32), parameter_shapes(config)
+    )
+    density = jnp.asarray(rng.normal(size=(1, 8, 8, 8, 2)), jnp.float32)
+    outputs = apply_network(config, weights, density)
+    for channel, matters in enumerate(seen):
+        changed = apply_network(config, weights, density.at[..., channel].add(0.5))
+        assert (float(jnp.abs(changed - outputs).max()) > 1e-3) == matters

@@ -11,7 +11,8 @@ def losses(outputs: np.ndarray, example, weights_of_atoms: tuple[float, ...], ra
         raw = outputs[voxel].astype(float)
         p, label = 1 / (1 + np.exp(-raw[:6])), example.atoms[voxel].astype(float)
         entropy = -(label * np.log(p) + (1 - label) * np.log(1 - p))
-        sums["atoms"] += float(entropy @ np.array(weights_of_atoms)) / sum(weights_of_atoms)
+        if example.known[voxel]:
+            sums["atoms"] += float(entropy @ np.array(weights_of_atoms)) / sum(weights_of_atoms)
         row = int(example.nearest[voxel])
         if row < 0:
             continue

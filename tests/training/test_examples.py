@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from deepmm_jax.density.simulate import simulate_map
+from deepmm_jax.evidence.points import interpolate
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training.chains import LONGEST_CHAIN, TrainingChain, as_training_chain
-from deepmm_jax.training.examples import CROP, Example, batches, make_example
+from deepmm_jax.training.examples import Example, Sources, batches, make_example, make_real_example
+from deepmm_jax.training.real_maps import RealMap
 from reference.density_oracle import gaussian_sum
 from reference.evidence_oracle import atom_probability
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz"
+CROP = 48
 TURN = Rotation.from_rotvec([0.7, -1.1, 0.4]).as_matrix()
 
 
@@ -67,8 +71,9 @@ def test_density_and_atom_labels_lie_in_one_frame(chain: TrainingChain, turned: 
     chosen = rng.integers(0, CROP, (300, 3))
     i, j, k = chosen.T
     expected = gaussian_sum(chosen, atoms, chain.atomic_numbers, np.full(len(atoms), 5 / np.pi))
-    ratio = turned.density[i, j, k] @ expected / (expected @ expected)
-    np.testing.assert_allclose(turned.density[i, j, k], ratio * expected, atol=2e-4)
+    density = turned.density[i, j, k, 0]
+    ratio = density @ expected / (expected @ expected)
+    np.testing.assert_allclose(density, ratio * expected, atol=2e-4)
     for channel, kinds in {0: (0, 1, 2), 1: (0,), 2: (1,), 3: (2,), 4: (3,), 5: (4,)}.items():
         # A corner of the crop is enough for every atom against every voxel.
         centre = np.clip(np.round(turned.calpha[turned.nearest.max()] - 6).astype(int), 0, CROP - 12)
@@ -97,23 +102,79 @@ def test_protein_density_is_about_one(chain: TrainingChain, share: float, jitter
         calpha = example.calpha[: len(chain.calpha)]
         residues = int(((calpha > 0) & (calpha < CROP)).all(axis=1).sum())
         # The volume of the residues in the crop, 133 Å³ each; the scale was found in a box 8 Å wider.
-        highest = np.sort(example.density.ravel())[-133 * residues :]
+        density = example.density[..., 0]
+        highest = np.sort(density.ravel())[-133 * residues :]
         assert highest.mean() == pytest.approx(1, abs=jitter + 0.1)
-        assert example.density[example.atoms[..., 0] > 0.5].mean() > 1.2
+        assert density[example.atoms[..., 0] > 0.5].mean() > 1.2
+        assert example.known.all()
 
 
 def test_batches_depend_on_seed_and_number_alone(chain: TrainingChain):
-    whole = list(islice(batches([chain], 1, 0.5, seed=3), 3))
-    resumed = next(batches([chain], 1, 0.5, seed=3, start=2))
+    sources = Sources(chains=[chain], simulated_share=0.5)
+    whole = list(islice(batches(sources, 1, seed=3), 3))
+    resumed = next(batches(sources, 1, seed=3, start=2))
     for field, old, new in zip(Example._fields, whole[2], resumed, strict=True):
         np.testing.assert_array_equal(old, new, err_msg=field)
-    other = next(batches([chain], 1, 0.5, seed=4))
+    other = next(batches(sources, 1, seed=4, crop=32))
+    assert other.density.shape == (1, 32, 32, 32, 2) and other.atoms.shape == (1, 32, 32, 32, 6)
     assert np.abs(whole[0].density - whole[1].density).max() > 0.1
-    assert np.abs(whole[0].density - other.density).max() > 0.1
-    assert whole[0].density.shape == (1, CROP, CROP, CROP)
+    again = next(batches(sources, 1, seed=4))
+    assert np.abs(whole[0].density - again.density).max() > 0.1
+    assert whole[0].density.shape == (1, CROP, CROP, CROP, 2)
 
 
 def test_what_goes_wrong_in_the_background_is_raised(chain: TrainingChain):
     broken = dataclasses.replace(chain, atomic_numbers=chain.atomic_numbers[:-1])
     with pytest.raises(Exception, match=r"."):
-        next(batches([broken], 1, 1.0, seed=0))
+        next(batches(Sources(chains=[broken], simulated_share=1.0), 1, seed=0))
+
+
+@pytest.fixture(scope="module")
+def real(chain: TrainingChain) -> RealMap:
+    """The example at 5 Å as if it were a real map, of which a part is not modelled."""
+    density = simulate_map(chain.positions, chain.atomic_numbers, 5.0)
+    labelled = np.ones(density.shape, bool)
+    labelled[: density.shape[0] // 3] = False
+    return RealMap(
+        name="made-up",
+        group="kinase",
+        resolution=3.5,
+        notes=frozenset(),
+        density=density,
+        chain=chain,
+        chain_of_residue=np.zeros(len(chain.calpha), np.int32),
+        support=np.ones(density.shape, bool),
+        labelled=labelled,
+    )
+
+
+def test_crops_of_real_maps_show_the_density_at_the_labels(real: RealMap, chain: TrainingChain):
+    for seed in range(3):
+        example = make_real_example(real, np.random.default_rng(seed), rotation=TURN)
+        inside = ((example.calpha > 6) & (example.calpha < CROP - 7)).all(axis=1)
+        rows = np.flatnonzero(inside)
+        np.testing.assert_allclose(
+            example.calpha[rows[-1]] - example.calpha[rows[0]],
+            (chain.calpha[rows[-1]] - chain.calpha[rows[0]]) @ TURN.T,
+            atol=1e-3,
+        )
+        beside = np.random.default_rng(seed).normal(scale=2.0, size=(len(rows), 3))
+        there = interpolate(example.density[..., 0], example.calpha[rows] + beside @ TURN.T)
+        here = interpolate(real.density.data, real.density.to_grid(chain.calpha[rows] + beside))
+        # Brightness and offset are jittered.
+        assert np.corrcoef(there, here)[0, 1] > 0.95 and 0.7 < there.mean() / here.mean() < 1.3
+
+
+def test_where_a_real_map_is_not_modelled_nothing_is_known(real: RealMap, chain: TrainingChain):
+    example = make_real_example(real, np.random.default_rng(0), rotation=TURN)
+    rows = np.flatnonzero(((example.calpha > 0) & (example.calpha < CROP - 1)).all(axis=1))
+    known = example.known[tuple(np.round(example.calpha[rows]).astype(int).T)]
+    depth = real.density.to_grid(chain.calpha[rows])[:, 0] - real.density.shape[0] // 3
+    assert known[depth > 1.5].all() and not known[depth < -1.5].any()
+
+
+def test_shares_of_sources_are_kept(real: RealMap, chain: TrainingChain):
+    sources = Sources(chains=[chain], simulated_share=1.0, real_maps=[real], real_share=0.5)
+    drawn = [sources.draw(np.random.default_rng(seed), 16) for seed in range(24)]
+    partly = sum(not example.known.all() for example in drawn)
+    assert 2 <= partly <= 18

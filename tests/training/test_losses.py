@@ -34,7 +34,8 @@ def made_up(seed: int, end: bool = True) -> Example:
         amino_acids[1] = 20
     pad = [(0, 3), (0, 0)]
     return Example(
-        density=rng.normal(size=(SIDE, SIDE, SIDE)).astype(np.float32),
+        density=rng.normal(size=(SIDE, SIDE, SIDE, 2)).astype(np.float32),
+        known=rng.uniform(size=(SIDE, SIDE, SIDE)) < 0.9,
         atoms=rng.uniform(0.02, 0.98, (SIDE, SIDE, SIDE, 6)).astype(np.float16),
         nearest=nearest.astype(np.int16),
         calpha=np.pad(calpha, pad),

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import json
 import shutil
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -11,16 +13,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from deepmm_jax.errors import CheckpointError
-from deepmm_jax.networks.checkpoints import load_checkpoint
+from deepmm_jax.config import replace_fields
+from deepmm_jax.errors import CheckpointError, ConfigError
+from deepmm_jax.networks.checkpoints import load_checkpoint, save_checkpoint
 from deepmm_jax.networks.inference import load_network
-from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
+from deepmm_jax.networks.whole_map import HEADS, WholeMapConfig, apply_network, initial_parameters, parameter_shapes
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training import whole_map
 from deepmm_jax.training.chains import as_training_chain
-from deepmm_jax.training.examples import batches
+from deepmm_jax.training.examples import Sources, batches
 from deepmm_jax.training.whole_map import (
     TrainingConfig,
+    TrainingPlan,
     TrainingState,
     make_optimiser,
     train_whole_map,
@@ -53,7 +57,10 @@ def short_validation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(
         whole_map,
         "_held_out",
-        lambda chains: {kind: [next(batches(chains, 1, share, seed=7))] for kind, share in kinds.items()},
+        lambda chains, real_maps: {
+            kind: [next(batches(Sources(chains=chains, simulated_share=share), 1, seed=7))]
+            for kind, share in kinds.items()
+        },
     )
 
 
@@ -64,7 +71,7 @@ def fresh_state(config: TrainingConfig) -> TrainingState:
 
 
 def test_loss_falls_on_a_batch_that_is_seen_again():
-    batch = next(batches([as_training_chain(read_chains(EXAMPLE)[0])], 1, 1.0, seed=0))
+    batch = next(batches(Sources(chains=[as_training_chain(read_chains(EXAMPLE)[0])], simulated_share=1.0), 1, seed=0))
     state, losses = fresh_state(SCHEDULE), []
     for _ in range(12):
         state, parts = training_step(state, batch, jnp.float32(1.0), network=TINY, config=SCHEDULE)
@@ -76,7 +83,7 @@ def test_loss_falls_on_a_batch_that_is_seen_again():
 
 
 def test_rate_zero_moves_nothing_and_the_average_lags():
-    batch = next(batches([as_training_chain(read_chains(EXAMPLE)[0])], 1, 1.0, seed=0))
+    batch = next(batches(Sources(chains=[as_training_chain(read_chains(EXAMPLE)[0])], simulated_share=1.0), 1, seed=0))
     start = jax.tree.map(np.array, fresh_state(SCHEDULE).parameters)
     still, _ = training_step(fresh_state(SCHEDULE), batch, jnp.float32(0.0), network=TINY, config=SCHEDULE)
     moved, _ = training_step(fresh_state(SCHEDULE), batch, jnp.float32(1.0), network=TINY, config=SCHEDULE)
@@ -126,7 +133,8 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
     third = train_whole_map(
         data, other, network=TINY, config=SCHEDULE, initial=output, train_list=["held"], report=lines.append
     )
-    assert third["steps"] == 3 and third["initial"] == str(output)
+    assert third["steps"] == 3
+    assert (third["initial"]["checkpoint"], third["initial"]["runs"]) == (str(output), second["runs"])
     assert third["data"]["sha256"] == hashlib.sha256(b"held").hexdigest()
     assert third["validation"]["simulated"]["atoms"] < curve[1]["simulated"]["atoms"]
 
@@ -134,3 +142,62 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
     for options in ({"output": output}, {"output": tmp_path / "wide", "initial": output}):
         with pytest.raises(CheckpointError, match="another network"):
             train_whole_map(data, network=wider, config=SCHEDULE, train_list=["kinase"], report=lines.append, **options)
+
+
+def test_a_second_input_starts_with_no_say(tmp_path: Path, rng: np.random.Generator):
+    old = initial_parameters(TINY, 3)
+    save_checkpoint(tmp_path, old, {"kind": "whole-map", "network": TINY.as_dict()})
+    both = replace(TINY, inputs="both")
+    new = whole_map._initial_weights(tmp_path, both)
+    density = jnp.asarray(rng.normal(size=(1, 8, 8, 8, 2)), jnp.float32)
+    before, after = apply_network(TINY, old, density), apply_network(both, new, density)
+    np.testing.assert_allclose(before, after, atol=2e-3)  # float16 on disk
+    assert jax.tree.map(jnp.shape, new) == jax.tree.map(lambda leaf: leaf.shape, parameter_shapes(both))
+
+
+def plan(text: str) -> TrainingPlan:
+    return replace_fields(TrainingPlan(), tomllib.loads(text), "plan.toml")
+
+
+def test_a_file_plans_network_and_training():
+    changed = plan('[network]\ninputs = "both"\nwidth = 16\n[training]\nauxiliary = false\nunseen_groups = ["trpv1"]\n')
+    assert changed.network == WholeMapConfig(inputs="both", width=16)
+    assert changed.training == TrainingConfig(auxiliary=False, unseen_groups=("trpv1",))
+    assert plan("[training]\nunseen_groups = []").training.unseen_groups == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('[network]\nblock = "wide"', r"\[network\]: block is 'wide' and must be 'residual' or 'dense'"),
+        ("[network]\nfine_voxel = 3", "fine_voxel is 3 and must be 1 or 2"),
+        ("[training]\nabsolute = 1", "absolute is 1 and must be true or false"),
+        ('[training]\nunseen_groups = "trpv1"', "unseen_groups is 'trpv1' and must be an array of some texts"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(text: str, sentence: str):
+    with pytest.raises(ConfigError, match=sentence):
+        plan(text)
+
+
+def test_real_maps_that_are_not_there_are_refused(data: Path):
+    with pytest.raises(ConfigError, match=r"real_share is 0.1, but .*maps does not exist"):
+        whole_map._real_maps(data, TrainingConfig(real_share=0.1))
+    with pytest.raises(ConfigError, match="'trpv' is no group; choose from .*trpv1"):
+        whole_map._real_maps(data, TrainingConfig(unseen_groups=("trpv",)))
+    assert whole_map._real_maps(data, TrainingConfig()) == ([], [])
+
+
+@pytest.mark.parametrize("changes", [{"absolute": True}, {"auxiliary": False}])
+def test_other_losses_fall_too(changes: dict[str, bool]):
+    config = replace(SCHEDULE, **changes)
+    sources = Sources(chains=[as_training_chain(read_chains(EXAMPLE)[0])], simulated_share=1.0)
+    batch = next(batches(sources, 1, seed=0, crop=16))
+    state, losses = fresh_state(config), []
+    for _ in range(10):
+        state, parts = training_step(state, batch, jnp.float32(1.0), network=TINY, config=config)
+        losses.append({name: float(part) for name, part in parts.items()})
+    for name in ("atoms", "amino_acids", "secondary_structure"):
+        assert losses[-1][name] < losses[0][name], name
+    offsets = np.asarray(state.parameters["heads"]["bias"]).reshape(8, -1)[:, HEADS["atoms"] : HEADS["atoms"] + 3]
+    assert config.auxiliary == bool(offsets.any())
