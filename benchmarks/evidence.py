@@ -55,6 +55,8 @@ HELD_OUT = ("emd6272", "emd1461", "vp6_unmasked", "emd5185", "emd4413", "emd2566
 """Maps that nothing is trained or chosen on."""
 CROWDED = ("emd5623_t20s_F", "emd4413_6i5a_A")
 """Boxes that hold more protein than the model: only what is predicted within 4 Å of it counts."""
+SPEED_CASE = "1s18_A"
+"""A chain of 316 residues."""
 PROTEINS = {"emd6272": "VP6", "emd1461": "VP6", "vp6": "VP6", "emd5185": "TMV", "emd4413": "TMV"}
 """Maps of one protein count as one in the means."""
 COLUMNS = (
@@ -94,6 +96,9 @@ def main() -> None:
         action="store_true",
         help="fit the temperatures of both type heads into the checkpoint's card",
     )
+    parser.add_argument(
+        "--speed", action="store_true", help=f"time the evidence of {SPEED_CASE} too, after compilation"
+    )
     parser.add_argument("--output", type=Path, help="folder for the JSON files (default benchmarks/results)")
     arguments = parser.parse_args()
     kinds = [kind for kind in arguments.kinds if kind in KINDS]
@@ -120,6 +125,8 @@ def main() -> None:
         if arguments.fit_temperature:
             places = {"true Cα": list(found.calpha.values()), "dense points": list(found.dense.values())}
             result["temperatures"] = fit_temperatures(config.network, places)
+        if arguments.speed:
+            result["speed"] = speed(data, kind, config, arguments.seed)
         result["command"] = "python benchmarks/evidence.py " + " ".join(shown(arguments, kind, names))
         label = Path(config.network).name if arguments.checkpoint else ""
         parts = ["evidence", kind, "held-out" if kind == "real" and arguments.held_out else "", label]
@@ -253,6 +260,19 @@ def report(found: Examined, config: BuildConfig) -> dict[str, Any]:
         },
         "cases": found.rows,
     }
+
+
+def speed(data: Path, kind: str, config: BuildConfig, seed: int) -> dict[str, Any]:
+    """Seconds from a map to its evidence, in a first run with compilation and in a second one."""
+    case = next(chain_cases(data, "simulated" if kind == "simulated" else "simulated-experimental", [SPEED_CASE], seed))
+    times: dict[str, Any] = {"chain": SPEED_CASE, "residues": case.n_residues, "voxels": list(case.density.shape)}
+    for run in ("first", "second"):
+        started, processor = time.perf_counter(), time.process_time()
+        map_evidence(case.density, case.n_residues, config)
+        times[run] = round(time.perf_counter() - started, 2)
+        times[f"{run}_processor"] = round(time.process_time() - processor, 2)
+    print(json.dumps(times))
+    return times
 
 
 def fit_temperatures(checkpoint: str, places: dict[str, list[LabelledPoints]]) -> dict[str, Any]:

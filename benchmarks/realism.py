@@ -40,7 +40,7 @@ from deepmm_jax.density.experimental.settings import load_simulator
 from deepmm_jax.density.experimental.simulator import draw_effects, render
 from deepmm_jax.density.scaling import top_volume_scale
 from deepmm_jax.networks.conv3d import conv3d
-from deepmm_jax.training.chains import TrainingChain, load_training_chains, training_names
+from deepmm_jax.training.chains import load_training_chains, training_names
 from deepmm_jax.training.real_maps import RealMap, load_real_maps, residuals_of
 
 
@@ -117,11 +117,11 @@ class Simulations:
             low = chain.calpha[rng.integers(len(chain.calpha))] + rng.normal(scale=6.0, size=3) - box / 2
             high = low + box
         nx, ny, nz = (int(n) for n in np.ceil(high - low - 1e-3))
-        molecule = as_molecule(chain).moved(np.eye(3), -low)
+        molecule = chain.molecule.moved(np.eye(3), -low)
         neighbours = []
         if rng.uniform() < self.config.neighbour:
             contact = rng.uniform(*self.config.contact)
-            neighbours = [place_beside(molecule, as_molecule(other), rng, contact)]
+            neighbours = [place_beside(molecule, other.molecule, rng, contact)]
         resolution = float(np.clip(real.resolution + rng.uniform(-0.1, 0.1), *self.config.resolution))
         effects = draw_effects(self.config, resolution, rng)
         while effects.masking.kind not in mask_kinds(real):
@@ -139,17 +139,6 @@ class Simulations:
             data=volume.astype(np.float32),
             molecule=molecule,
         )
-
-
-def as_molecule(chain: TrainingChain) -> Molecule:
-    return Molecule(
-        positions=chain.positions,
-        atomic_numbers=chain.atomic_numbers,
-        depth=chain.depth,
-        acidic=chain.acidic,
-        residue_of_atom=chain.residue_of_atom,
-        calpha=chain.calpha,
-    )
 
 
 def mask_kinds(real: RealMap) -> set[str]:
@@ -296,6 +285,9 @@ def classifier(data: Path, simulator: str, n_maps: int | None, seed: int) -> dic
         "aim": 0.75,
         "crops": {"real": int(truth.sum()), "simulated": int((~truth).sum())},
         "area_under_curve": {key: round(area_under_curve(value, truth), 4) for key, value in scores.items()},
+        "network_by_fold": [
+            round(area_under_curve(scores["network"][tested_in == f], truth[tested_in == f]), 3) for f in range(FOLDS)
+        ],
         "by_map": {
             real.name: {
                 key: round(area_under_curve(value[like == real.name], truth[like == real.name]), 3)

@@ -4,6 +4,7 @@ import math
 import tomllib
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deepmm_jax.constants import CALPHA_DISTANCES
@@ -40,6 +41,10 @@ class TracingConfig:
     """A tree may be at most this many times as long as the spanning tree."""
 
 
+SMALLEST_POOL, LARGEST_POOL = 0.9, 5.0
+"""Å: half the diagonal of a voxel and a little more, and half a side chain."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TypingConfig:
     """What kind of residue a main-chain point belongs to (section 2.4)."""
@@ -48,6 +53,13 @@ class TypingConfig:
     """Types are pooled over the voxels this near, Å; 0 interpolates them (the paper looks at one box)."""
     vote: bool = True
     """Types of a point are those of the place where the network's offset there says that the Cα is."""
+
+    def __post_init__(self) -> None:
+        if self.pool_radius != 0 and not SMALLEST_POOL <= self.pool_radius <= LARGEST_POOL:
+            raise ConfigError(
+                f"pool_radius is {self.pool_radius:g}; give 0, or {SMALLEST_POOL:g} to {LARGEST_POOL:g} Å, so that it "
+                "holds voxels of one residue"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +132,9 @@ maps they use one), on the evidence of the whole-map network."""
 def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:
     """Settings of a preset, changed by a TOML file and then by keywords (None means not given).
 
-    The file has the fields of `BuildConfig`, with tables `[tracing]`, `[typing]` and `[alignment]`. Keywords are `network`,
-    `contour`, `rotations`, `models`, `full_length`. Raises ConfigError for a preset, field or value it cannot use.
+    The file has the fields of `BuildConfig`, with tables `[tracing]`, `[typing]` and `[alignment]`. Keywords are
+    `network`, `contour`, `rotations`, `models`, `full_length`. Raises ConfigError for a preset, field or value that
+    cannot be used.
     """
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
@@ -159,11 +172,16 @@ def replace_fields(config: Any, values: dict[str, Any], where: str) -> Any:
             new[name] = replace_fields(getattr(config, name), value, f"{where} [{name}]")
         else:
             raise ConfigError(f"{where}: {name} is {value!r} and must be a table, [{name}]")
-    return replace(config, **new)
+    try:
+        return replace(config, **new)
+    except ConfigError as error:  # what the dataclass itself refuses
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _value(value: Any, kind: Any, where: str) -> Any:
     """A TOML value as the type of its field: a choice, an array, a count, a switch, text, or a number."""
+    if get_origin(kind) is UnionType:  # None stands for "not given", which a file says by silence
+        kind = next(part for part in get_args(kind) if part is not NoneType)
     parts = get_args(kind)
     if get_origin(kind) is Literal:
         wanted = " or ".join(map(repr, parts))

@@ -14,6 +14,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 from deepmm_jax.density.experimental.atoms import BFactors
 from deepmm_jax.density.experimental.masks import Masking
@@ -82,6 +83,7 @@ def main(picture: Path) -> None:
         axis.axis("off")
     picture.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(picture, dpi=72)
+    Image.open(picture).convert("L").quantize(32).save(picture, optimize=True)
 
 
 if __name__ == "__main__":

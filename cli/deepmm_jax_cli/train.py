@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -32,35 +33,44 @@ def _command() -> str:
 def whole_map(
     data: Data,
     output: Output,
-    minutes: Minutes = 60.0,
-    tail_minutes: Annotated[float, typer.Option(min=0.0, help="Last minutes, in which the rate falls to 0.")] = 0.0,
-    simulated_share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of plain 5 Å maps.")] = 0.5,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget of this run (60).")] = None,
+    tail_minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="Last minutes, in which the rate falls to 0 (0).")
+    ] = None,
+    simulated_share: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of plain 5 Å maps among simulated ones (0.5).")
+    ] = None,
+    real_share: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of crops of real maps among all (0).")
+    ] = None,
     initial: Annotated[str | None, typer.Option(help="Checkpoint to start from.")] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Crops a step.")] = 2,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Crops a step (2).")] = None,
     settings: Annotated[
-        Path | None, typer.Option("--config", help="TOML file with tables [network] and [training].")
+        Path | None, typer.Option("--config", help="TOML file with tables network and training; options win over it.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps instead.")] = None,
-    seed: Seed = 1,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and examples (1).")] = None,
 ) -> None:
-    """Train the whole-map network on simulated maps of the training chains."""
-    from deepmm_jax.training.whole_map import TrainingConfig, TrainingPlan, train_whole_map
+    """Train the whole-map network on simulated maps of the training chains, and on real maps."""
+    from deepmm_jax.training.whole_map import TrainingPlan, train_whole_map
 
-    training = TrainingConfig(
-        minutes=minutes,
-        tail_minutes=tail_minutes,
-        steps=steps,
-        batch_size=batch_size,
-        simulated_share=simulated_share,
-        seed=seed,
-    )
+    options = {
+        "minutes": minutes,
+        "tail_minutes": tail_minutes,
+        "steps": steps,
+        "batch_size": batch_size,
+        "simulated_share": simulated_share,
+        "real_share": real_share,
+        "seed": seed,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
     tables = {} if settings is None else read_toml(settings)
-    plan = replace_fields(TrainingPlan(training=training), tables, str(settings))
+    plan = replace_fields(TrainingPlan(), tables, str(settings))
     card = train_whole_map(
         data,
         output,
         network=plan.network if "network" in tables else None,
-        config=plan.training,
+        config=replace(plan.training, **given),
         initial=initial,
         command=_command(),
         report=typer.echo,

@@ -141,8 +141,12 @@ def label_points(
     pool_radius: float = 1.5,
     vote: bool = False,
 ) -> LabelledPoints:
-    """Types (`type_points`) at those of the positions (Å) that lie `within` so many Å of a true Cα, with the labels of the nearest."""
-    distance, nearest = KDTree(np.concatenate([chain.calpha for chain in reference])).query(positions)
+    """Types at those of the positions (Å) that lie `within` so many Å of a true Cα, with the labels of the nearest.
+
+    `pool_radius` and `vote` as in `type_points`.
+    """
+    known = KDTree(np.concatenate([chain.calpha for chain in reference]))
+    distance, nearest = (np.asarray(found) for found in known.query(positions))
     rows = np.flatnonzero(distance <= within)
     amino_acids, states = residue_labels(reference)
     return LabelledPoints(

@@ -19,8 +19,10 @@ LOWEST = 0.1
 """1/Å; below this the gain is what it is here, since the shape of molecule and mask decides those amplitudes."""
 LARGEST_GAIN = 20.0
 """Relative to the gain at `LOWEST`; beyond the resolution of a map there is only noise to be raised."""
+SMALLEST_BOX = 48
+"""Voxels; smaller maps are padded with zeros."""
 TAPER = 6
-"""Voxels at the faces of a box over which its density is faded out, where it may be cut through."""
+"""Voxels at the faces of a box over which its density is faded out, since molecules may be cut through there."""
 
 
 def spatial_frequency(shape: tuple[int, ...], step: float = 1.0) -> Float[np.ndarray, "nx ny nzh"]:
@@ -36,7 +38,8 @@ def standard_amplitudes(data: Float[np.ndarray, "nx ny nz"], taper: int = 0) -> 
     `taper` voxels at the faces are faded out first. Units stay arbitrary.
     """
     box = data * _window(data.shape, taper) if taper else data
-    shape = tuple(int(scipy.fft.next_fast_len(n, real=True) or n) for n in box.shape)
+    # With fewer waves than this some shells would have none.
+    shape = tuple(int(scipy.fft.next_fast_len(max(n, SMALLEST_BOX), real=True) or n) for n in box.shape)
     coefficients = np.asarray(scipy.fft.rfftn(box, shape))
     s = spatial_frequency(shape)
     place = s / SHELL

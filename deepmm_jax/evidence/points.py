@@ -7,14 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import KDTree
 
-from deepmm_jax.errors import ConfigError
+from deepmm_jax.config import TypingConfig
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 
 
 POOL_WIDTH = 1.5
 """Voxels are pooled with weight exp(-d²/POOL_WIDTH²), the weight with which types are learnt, Å."""
-SMALLEST_POOL = 0.9
-"""Half the diagonal of a voxel and a little more: a smaller pool may hold no voxel, Å."""
 LEAST_PROBABILITY = 1e-4
 """A type is not believed to be less likely than this in any one voxel."""
 
@@ -74,10 +72,7 @@ def type_points(
     Where a network has no type heads the probabilities are uniform, so that types count for nothing.
     Raises ConfigError for a radius between 0 and that of a voxel.
     """
-    if pool_radius != 0 and pool_radius < SMALLEST_POOL:
-        raise ConfigError(
-            f"pool_radius is {pool_radius:g}; give 0 or at least {SMALLEST_POOL} Å, so that it holds voxels"
-        )
+    TypingConfig(pool_radius=pool_radius, vote=vote)
     grid = ((positions - evidence.origin) / evidence.step).astype(np.float32)
     calpha = grid
     if vote and evidence.offset is not None:

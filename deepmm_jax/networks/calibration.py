@@ -24,7 +24,7 @@ def fit_temperature(log_probabilities: Float[np.ndarray, "n k"], labels: Int[np.
 
     def loss(log_temperature: float) -> float:
         scaled = log_probabilities.astype(np.float64) / math.exp(log_temperature)
-        return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
+        return float((np.asarray(logsumexp(scaled, axis=1)) - scaled[rows, labels]).mean())
 
     found = minimize_scalar(loss, bounds=tuple(map(math.log, RANGE)), method="bounded", options={"xatol": 1e-4})
     return math.exp(found.x)
@@ -33,14 +33,16 @@ def fit_temperature(log_probabilities: Float[np.ndarray, "n k"], labels: Int[np.
 def read_temperatures(checkpoint: str | Path) -> dict[str, float]:
     """Temperature of each head of types from a checkpoint's card, 1 where it has none. Raises CheckpointError."""
     given = read_card(checkpoint).get("temperatures", {})
-    temperatures = {head: given.get(head, 1.0) if isinstance(given, dict) else None for head in TYPE_HEADS}
-    for head, value in temperatures.items():
+    temperatures: dict[str, float] = {}
+    for head in TYPE_HEADS:
+        value = given.get(head, 1.0) if isinstance(given, dict) else None
         if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
             raise CheckpointError(
                 f"{find_checkpoint(checkpoint) / 'card.json'} has {value!r} as temperature of {head}, which must be a "
                 "number above 0; remove it or fit it again"
             )
-    return {head: float(value) for head, value in temperatures.items()}
+        temperatures[head] = float(value)
+    return temperatures
 
 
 def write_temperatures(checkpoint: str | Path, temperatures: dict[str, float]) -> None:

@@ -15,6 +15,7 @@ from jax import Array
 from jaxtyping import Float
 
 from deepmm_jax.config import replace_fields
+from deepmm_jax.density.amplitudes import TAPER
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.errors import CheckpointError, ConfigError, MapError
 from deepmm_jax.evidence.volumes import Evidence
@@ -87,7 +88,8 @@ def predict_volumes(
     amino_acids = np.full((*shape, 20), 1 / 20, np.float16)
     states = np.full((*shape, 3), 1 / 3, np.float16)
     volumes = (atoms, offset, directions, amino_acids, states)
-    channels = network_input(density.data)
+    inner = slice(TAPER, -TAPER)
+    channels = network_input(np.pad(density.data, TAPER, mode="symmetric"))[inner, inner, inner]
     size = tile or cheapest_tile(shape)
     for window, kept, place in tiles(shape, size):
         block = _cut(channels, window, size)

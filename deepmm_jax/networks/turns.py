@@ -41,9 +41,5 @@ def cube_turns(count: int) -> list[Turn]:
     Four are the half turns about the axes: a group, so that turning a map by one of them turns the evidence exactly,
     and any two of the four are half a turn apart, as far as turns can be.
     """
-    return [
-        Turn(axes, signs)
-        for axes in permutations(range(3))
-        for signs in product((1, -1), repeat=3)
-        if round(np.linalg.det(Turn(axes, signs).matrix)) == 1
-    ][:count]
+    turns = [Turn((i, j, k), (a, b, c)) for i, j, k in permutations(range(3)) for a, b, c in product((1, -1), repeat=3)]
+    return [turn for turn in turns if round(np.linalg.det(turn.matrix)) == 1][:count]

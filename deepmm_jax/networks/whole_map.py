@@ -15,7 +15,8 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
-from deepmm_jax.density.amplitudes import standard_amplitudes
+from deepmm_jax.density.amplitudes import TAPER, standard_amplitudes
+from deepmm_jax.errors import ConfigError
 from deepmm_jax.networks.conv3d import conv3d
 
 
@@ -48,6 +49,10 @@ class WholeMapConfig:
     """Blocks at the coarse voxel."""
     head_width: int = 128
     """Channels of the layer that all heads share."""
+
+    def __post_init__(self) -> None:
+        if self.block == "dense" and min(self.width, self.coarse_width) < 3:
+            raise ConfigError("width and coarse_width of dense blocks must be at least 3")
 
     def as_dict(self) -> dict[str, int | str]:
         """Plain dict for card.json."""
@@ -94,9 +99,12 @@ INPUTS = {"density": slice(0, 1), "standard": slice(1, 2), "both": slice(0, 2)}
 """Channels of `network_input` that a network looks at."""
 
 
-def network_input(density: Float[np.ndarray, "nx ny nz"], taper: int = 0) -> Float[np.ndarray, "nx ny nz 2"]:
-    """A scaled map with 1 Å voxels, and the same with standard radial amplitudes (`standard_amplitudes`)."""
-    return np.stack([density, standard_amplitudes(density, taper)], axis=-1, dtype=np.float32)
+def network_input(density: Float[np.ndarray, "nx ny nz"]) -> Float[np.ndarray, "nx ny nz 2"]:
+    """A scaled map with 1 Å voxels, and the same with standard radial amplitudes (`standard_amplitudes`).
+
+    In the second one the outermost `TAPER` voxels are faded out: a margin that no network should be shown.
+    """
+    return np.stack([density, standard_amplitudes(density, TAPER)], axis=-1, dtype=np.float32)
 
 
 class WholeMapNetwork(nnx.Module):

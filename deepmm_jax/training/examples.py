@@ -16,13 +16,12 @@ from jaxtyping import Float
 from scipy.ndimage import affine_transform
 from scipy.spatial.transform import Rotation
 
-from deepmm_jax.density.amplitudes import TAPER
 from deepmm_jax.density.experimental.molecule import place_beside
 from deepmm_jax.density.experimental.settings import load_simulator
 from deepmm_jax.density.experimental.simulator import simulate_experimental
 from deepmm_jax.density.scaling import top_volume_scale
 from deepmm_jax.density.simulate import add_gaussians
-from deepmm_jax.evidence.ideal import atom_probability, calpha_directions, nearest_point
+from deepmm_jax.evidence.ideal import CUTOFF_RADIUS, atom_probability, calpha_directions, nearest_point
 from deepmm_jax.networks.whole_map import network_input
 from deepmm_jax.training.chains import LONGEST_CHAIN, TrainingChain
 from deepmm_jax.training.real_maps import RealMap, blurred
@@ -69,7 +68,8 @@ def make_example(
     """A crop of `crop` voxels of 1 Å around a random residue of a chain.
 
     With probability `simulated_share` the density is EMAN2's at 5 Å, otherwise an experimental-like one, in which
-    `neighbour` may lie beside the chain without labels. `rotation` replaces the random turn.
+    `neighbour` may lie beside the chain; a mask may cut it away, so nothing is said of the voxels near it alone.
+    `rotation` replaces the random turn.
     """
     turn = Rotation.random(rng=rng).as_matrix() if rotation is None else rotation
     side = crop + 2 * MARGIN
@@ -77,6 +77,7 @@ def make_example(
     corner = anchor + rng.normal(scale=6.0, size=3) - side / 2 + rng.uniform(-0.5, 0.5, 3)
     atoms = (chain.positions @ turn.T - corner).astype(np.float32)
     calpha = (chain.calpha @ turn.T - corner).astype(np.float32)
+    known = np.ones((side, side, side), bool)
     if rng.uniform() < simulated_share:
         widths = np.full(len(atoms), 5.0 / np.pi, np.float32)
         density = add_gaussians(atoms, chain.atomic_numbers, widths, (side, side, side))
@@ -86,6 +87,11 @@ def make_example(
         beside = []
         if neighbour is not None and rng.uniform() < SIMULATOR.neighbour:
             beside = [place_beside(molecule, neighbour.molecule, rng, rng.uniform(*SIMULATOR.contact))]
+            near_it, near_us = (
+                nearest_point(positions, known.shape, reach)[0] >= 0
+                for positions, reach in ((beside[0].positions, 3.0), (atoms, CUTOFF_RADIUS))
+            )
+            known = ~near_it | near_us
         resolution = SIMULATOR.draw_resolution(rng)
         density = simulate_experimental(
             molecule, (side, side, side), resolution, rng, SIMULATOR, neighbours=beside, residuals=residuals
@@ -94,16 +100,16 @@ def make_example(
     inside = int(((calpha > 0) & (calpha < side)).all(axis=1).sum())
     density *= jitter / top_volume_scale(density, 1.0, max(inside, 8))
     inner = slice(MARGIN, MARGIN + crop)
-    channels = network_input(density, TAPER)[inner, inner, inner]
-    return _label(chain, channels, atoms - MARGIN, calpha - MARGIN)
+    channels = network_input(density)[inner, inner, inner]
+    return _label(chain, channels, atoms - MARGIN, calpha - MARGIN, known[inner, inner, inner])
 
 
 def make_real_example(
     real: RealMap, rng: np.random.Generator, crop: int = 48, rotation: Float[np.ndarray, "3 3"] | None = None
 ) -> Example:
-    """A crop around a random residue of a real map, turned by cubic splines; blurred and noisier in one of two cases.
+    """A crop around a random residue of a real map, turned by cubic splines.
 
-    `rotation` replaces the random turn.
+    Of maps better than 3.4 Å every second one is blurred and made noisier. `rotation` replaces the random turn.
     """
     if rng.uniform() < BLURRED_SHARE and real.resolution < BLURRED_BELOW:
         real = blurred(real, rng)
@@ -123,7 +129,7 @@ def make_real_example(
 
     return _label(
         real.chain,
-        network_input(density, TAPER)[inner, inner, inner],
+        network_input(density)[inner, inner, inner],
         to_crop(real.chain.positions),
         to_crop(real.chain.calpha),
         known[inner, inner, inner],
@@ -131,7 +137,7 @@ def make_real_example(
 
 
 def _label(
-    chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha: np.ndarray, known: np.ndarray | None = None
+    chain: TrainingChain, density: np.ndarray, atoms: np.ndarray, calpha: np.ndarray, known: np.ndarray
 ) -> Example:
     shape = density.shape[:3]
     kinds = [atom_probability(atoms[chain.kind == kind], shape) for kind in range(5)]
@@ -148,7 +154,7 @@ def _label(
     return Example(
         density=density,
         atoms=np.stack([main_chain, *kinds], axis=-1).astype(np.float16),
-        known=np.ones(shape, bool) if known is None else known,
+        known=known,
         nearest=nearest.astype(np.int16),
         calpha=table(calpha),
         directions=table(calpha_directions(calpha)),

@@ -35,11 +35,17 @@ from deepmm_jax.training.chains import TrainingChain, as_training_chain
 HELD_OUT = ("emd6272", "emd1461", "vp6_unmasked", "emd5185", "emd4413", "emd2566", "emd2513", "emd3240")
 """Maps whose names begin like this are for reporting only: VP6, TMV, a mitoribosomal protein, FRH, γ-secretase."""
 
+NOT_LEARNT_FROM = frozenset({"related", "misfit"})
+"""Notes of maps that are never learnt from, though they may be validated on or lend their noise."""
+
 MODEL_B = 75.0
 """Å²; B of all atoms before the radial fit to a map: just wide enough for a grid of 1 Å."""
 
 LONGEST_BOND = 4.5
 """Å; Cα further apart than this are not neighbours in the chain."""
+
+CACHE_VERSION = 2
+"""To be raised when `_load` changes what it makes of the same files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +68,7 @@ class RealMap:
     `support` marks voxels that the source did not set to zero, `labelled` those where the model tells the truth:
     elsewhere the map shows molecules that the model lacks, and nothing is to be learned. `notes`: weak (part of the
     model has hardly any density), docked (not the deposited model), interpolated (most voxels follow from others),
-    unmodelled (see `labelled`), deposited (none of these).
+    unmodelled (see `labelled`), related (to a test chain), misfit (of a docked model), deposited (none of these).
     """
 
     name: str
@@ -78,14 +84,7 @@ class RealMap:
     @property
     def molecule(self) -> Molecule:
         """The model's atoms in voxels of the map."""
-        return Molecule(
-            positions=self.density.to_grid(self.chain.positions).astype(np.float32),
-            atomic_numbers=self.chain.atomic_numbers,
-            depth=self.chain.depth,
-            acidic=self.chain.acidic,
-            residue_of_atom=self.chain.residue_of_atom,
-            calpha=self.density.to_grid(self.chain.calpha).astype(np.float32),
-        )
+        return self.chain.molecule.moved(np.eye(3), -self.density.origin)
 
 
 def listed_maps() -> list[ListedMap]:
@@ -129,10 +128,6 @@ def load_real_maps(data: Path, names: Iterable[str] | None = None) -> list[RealM
         pickle.dump(maps, stream)
     partial.replace(cache)
     return maps
-
-
-CACHE_VERSION = 1
-"""To be raised when `_load` changes what it makes of the same files."""
 
 
 def residuals_of(real_maps: Sequence[RealMap]) -> list[np.ndarray]:

@@ -20,11 +20,11 @@ from jax import Array
 from deepmm_jax.errors import CheckpointError, ConfigError
 from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, read_card, save_checkpoint
 from deepmm_jax.networks.inference import load_network
-from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network, initial_parameters, parameter_shapes
+from deepmm_jax.networks.whole_map import STRIDE, WholeMapConfig, apply_network, initial_parameters, parameter_shapes
 from deepmm_jax.training.chains import TrainingChain, load_training_chains, split_names, training_names
 from deepmm_jax.training.examples import Example, Sources, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
-from deepmm_jax.training.real_maps import RealMap, listed_maps, load_real_maps, residuals_of
+from deepmm_jax.training.real_maps import NOT_LEARNT_FROM, RealMap, listed_maps, load_real_maps, residuals_of
 
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class TrainingConfig:
     real_share: float = 0.0
     """Share of crops of real maps among all."""
     unseen_groups: tuple[str, ...] = ("gaba-a", "mm-cpn")
-    """Groups of real maps that are validated on and not learnt from (while choosing; none in a last tail)."""
+    """Groups of real maps that are validated on and not learnt from."""
     matrix_rate: float = 0.02
     """Muon's rate for kernels: the relative change of a kernel per step."""
     vector_rate: float = 2e-3
@@ -62,6 +62,16 @@ class TrainingConfig:
     """Learn N, C, O, Cβ, offsets and directions too (off: ablation)."""
     validate_every: int = 150
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("simulated_share", "real_share", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name):g} and must lie between 0 and 1")
+        for name in ("minutes", "matrix_rate", "vector_rate"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is {getattr(self, name):g} and must be above 0")
+        if self.crop % STRIDE:
+            raise ConfigError(f"crop is {self.crop} and must be a multiple of {STRIDE}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,13 +183,14 @@ def train_whole_map(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
     )
     stream = batches(sources, config.batch_size, config.seed, first, config.crop)
-    runs = _history(output, {"command": command, "training": asdict(config), "first_step": first})
+    origin = {"initial": _origin(initial)} if first == 0 else {}
+    runs = _history(output, {"command": command, "training": asdict(config), "first_step": first} | origin)
     state, figures = _run(state, stream, held, output, network, config, report)
     card = {
         "kind": "whole-map",
         "network": network.as_dict(),
         "runs": runs,
-        "initial": _origin(initial),
+        "initial": runs[0].get("initial"),
         "data": {
             "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
             "chains": len(names),
@@ -219,7 +230,10 @@ def _real_maps(data: Path, config: TrainingConfig) -> tuple[list[RealMap], list[
         return [], []
     real_maps = load_real_maps(data)
     unseen = [real for real in real_maps if real.group in config.unseen_groups]
-    return [real for real in real_maps if real.group not in config.unseen_groups], unseen
+    seen = [real for real in real_maps if real.group not in config.unseen_groups and not real.notes & NOT_LEARNT_FROM]
+    if config.real_share > 0 and not seen:
+        raise ConfigError("unseen_groups leaves no real map to learn from; leave some out of it or set real_share to 0")
+    return seen, unseen
 
 
 def _held_out(chains: list[TrainingChain], real_maps: list[RealMap]) -> dict[str, list[Example]]:
@@ -236,10 +250,13 @@ def _held_out(chains: list[TrainingChain], real_maps: list[RealMap]) -> dict[str
 def _starting_state(
     output: Path, network: WholeMapConfig, config: TrainingConfig, initial: str | Path | None
 ) -> TrainingState:
-    parameters = initial_parameters(network, config.seed) if initial is None else _initial_weights(initial, network)
+    saved = output / "run" / "state"
+    fresh_from = None if saved.exists() else initial
+    parameters = (
+        initial_parameters(network, config.seed) if fresh_from is None else _initial_weights(fresh_from, network)
+    )
     copy = jax.tree.map(jnp.array, parameters)
     fresh = TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
-    saved = output / "run" / "state"
     if not saved.exists():
         return fresh
     try:
@@ -268,7 +285,7 @@ def _origin(initial: str | Path | None) -> dict[str, Any] | None:
     if initial is None:
         return None
     card = read_card(initial)
-    return {"checkpoint": str(initial)} | {key: card.get(key) for key in ("initial", "runs", "steps", "voxels")}
+    return {"checkpoint": Path(initial).name} | {key: card.get(key) for key in ("initial", "runs", "steps", "voxels")}
 
 
 def _save_state(state: TrainingState, output: Path) -> None:

@@ -7,7 +7,7 @@ from deepmm_jax.density.amplitudes import LARGEST_GAIN, STANDARD_B, spatial_freq
 from deepmm_jax.density.simulate import add_gaussians
 
 
-def blobs(width: float, seed: int = 3, side: int = 40) -> np.ndarray:
+def blobs(width: float, seed: int = 3, side: int = 48) -> np.ndarray:
     """Atoms that fill the middle of a box."""
     rng = np.random.default_rng(seed)
     atoms = rng.uniform(0.3 * side, 0.7 * side, (400, 3)).astype(np.float32)
@@ -55,12 +55,19 @@ def test_no_frequency_is_raised_beyond_the_limit():
 
 
 def test_a_cut_box_is_faded_out_at_its_faces():
-    data = blobs(1.4)[:, 20:, :].copy()  # cut through the middle of the molecule
+    data = blobs(1.4)[:, 24:, :].copy()  # cut through the middle of the molecule
     faded = standard_amplitudes(data, taper=6)
     assert np.abs(faded[:, 0]).max() < 0.3 * np.abs(standard_amplitudes(data)[:, 0]).max()
-    whole = standard_amplitudes(blobs(1.4))[:, 20:]
+    whole = standard_amplitudes(blobs(1.4))[:, 24:]
     inner = np.s_[8:-8, 8:-8, 8:-8]
     assert np.corrcoef(faded[inner].ravel(), whole[inner].ravel())[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("side", [4, 9, 13])
+def test_small_maps_are_not_blown_up(side: int):
+    data = blobs(1.4)[18 : 18 + side, 18 : 18 + side, 18 : 18 + side]
+    out = standard_amplitudes(data, taper=2)
+    assert 0.1 < out.std() / data.std() < 3 and out.max() < 3 * data.max()
 
 
 def test_an_empty_map_stays_empty():

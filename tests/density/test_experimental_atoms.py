@@ -20,6 +20,7 @@ from deepmm_jax.density.experimental.atoms import (
     wilson_power,
 )
 from deepmm_jax.density.experimental.molecule import Molecule, place_beside
+from deepmm_jax.errors import MapError
 from reference.molecules import random_coil, single_atoms
 
 
@@ -170,3 +171,18 @@ def test_neighbours_touch_and_keep_their_shape(molecule: Molecule, rng: np.rando
         np.linalg.norm(other.positions - other.calpha[other.residue_of_atom], axis=1),
         atol=1e-3,
     )
+
+
+def test_a_chain_that_fits_through_a_ring_is_placed_all_the_same(rng: np.random.Generator):
+    angle = np.linspace(0, 2 * np.pi, 60, endpoint=False)
+    around = 40 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1).astype(np.float32)
+    ring, small = single_atoms(around, np.full(60, 6)), random_coil(8, rng)
+    for _ in range(60):
+        placed = place_beside(ring, small, rng, 5.0)
+        gap = np.linalg.norm(placed.calpha[:, None] - around, axis=-1).min()
+        assert gap == pytest.approx(5.0, abs=0.11)
+
+
+def test_a_resolution_beyond_the_grid_is_refused():
+    with pytest.raises(MapError, match=r"a map of 1\.8 Å cannot be simulated on a 1 Å grid; ask for 2\.1 Å or more"):
+        least_b(1.8)

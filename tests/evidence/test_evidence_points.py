@@ -110,7 +110,7 @@ def test_radius_is_0_or_holds_a_voxel(evidence: Evidence, chain: Chain):
     values = interpolate(evidence.amino_acids, grid)
     np.testing.assert_allclose(plain.amino_acids, values / values.sum(axis=1, keepdims=True), atol=1e-6)
     for radius in (0.5, -1.0):
-        with pytest.raises(ConfigError, match="pool_radius is .*; give 0 or at least 0.9 Å"):
+        with pytest.raises(ConfigError, match="pool_radius is .*; give 0, or 0.9 to 5 Å"):
             type_points(evidence, chain.calpha, radius)
 
 

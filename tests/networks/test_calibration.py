@@ -37,7 +37,8 @@ def test_temperature_that_cannot_be_is_refused(tmp_path: Path, value: object):
         read_temperatures(tmp_path)
 
 
-def test_temperatures_must_be_a_table(tmp_path: Path):
-    write_card(tmp_path, {"temperatures": 2.0})
-    with pytest.raises(CheckpointError, match="temperature of amino_acids"):
-        read_temperatures(tmp_path)
+def test_temperatures_that_are_no_table_are_refused(tmp_path: Path):
+    for value in (None, 2.0, [2.0]):
+        write_card(tmp_path, {"temperatures": value})
+        with pytest.raises(CheckpointError, match="temperature of amino_acids"):
+            read_temperatures(tmp_path)

@@ -11,8 +11,9 @@ from scipy.spatial.transform import Rotation
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.evidence.points import interpolate
 from deepmm_jax.structure.read import read_chains
+from deepmm_jax.training import examples
 from deepmm_jax.training.chains import LONGEST_CHAIN, TrainingChain, as_training_chain
-from deepmm_jax.training.examples import Example, Sources, batches, make_example, make_real_example
+from deepmm_jax.training.examples import SIMULATOR, Example, Sources, batches, make_example, make_real_example
 from deepmm_jax.training.real_maps import RealMap
 from reference.density_oracle import gaussian_sum
 from reference.evidence_oracle import atom_probability
@@ -163,6 +164,17 @@ def test_crops_of_real_maps_show_the_density_at_the_labels(real: RealMap, chain:
         here = interpolate(real.density.data, real.density.to_grid(chain.calpha[rows] + beside))
         # Brightness and offset are jittered.
         assert np.corrcoef(there, here)[0, 1] > 0.95 and 0.7 < there.mean() / here.mean() < 1.3
+
+
+def test_nothing_is_said_of_a_neighbour(chain: TrainingChain, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(examples, "SIMULATOR", dataclasses.replace(SIMULATOR, neighbour=1.0))
+    silent = 0
+    for seed in range(6):
+        example = make_example(chain, np.random.default_rng(seed), 0.0, neighbour=chain)
+        assert example.known[example.atoms.max(axis=-1) > 0.1].all(), "our own atoms are known"
+        assert (example.known[example.nearest >= 0]).mean() > 0.8
+        silent += int((~example.known).sum())
+    assert silent > 1000
 
 
 def test_where_a_real_map_is_not_modelled_nothing_is_known(real: RealMap, chain: TrainingChain):

@@ -13,8 +13,9 @@ from deepmm_jax.constants import AMINO_ACIDS, THREE_TO_ONE
 from deepmm_jax.sequence.fasta import read_fasta
 from deepmm_jax.sequence.profile import encode_letters
 from deepmm_jax.training import chains
-from deepmm_jax.training.chains import training_names
+from deepmm_jax.training.chains import split_names, training_names
 from deepmm_jax.training.identity import BLOSUM62, GAP_EXTEND, GAP_OPEN, local_alignment, related
+from deepmm_jax.training.real_maps import NOT_LEARNT_FROM, listed_maps
 from reference.identity_oracle import best_alignments
 
 
@@ -128,6 +129,31 @@ def test_no_training_chain_is_related_to_a_held_out_map_or_the_example(data_dire
                     relatives.append((name, target_name))
     assert compared > 20
     assert not relatives
+
+
+@pytest.mark.slow
+def test_no_real_map_to_learn_from_is_related_to_what_is_reported_on(data_directory: Path, kinase: str):
+    structures = data_directory / "structures"
+    reported = {"1ake_A": kinase}
+    reported |= {
+        name: observed_letters(structures / f"{name}.pdb.gz")
+        for split in ("val", "test")
+        for name in split_names(structures, split)
+    }
+    folder = data_directory / "maps"
+    for name in HELD_OUT_MAPS:
+        reported |= {f"{name} {i}": r.letters for i, r in enumerate(read_fasta(folder / f"{name}.fasta"))}
+    relatives = {
+        (row.name, other)
+        for row in listed_maps()
+        for record in read_fasta(folder / f"{row.name}.fasta")
+        for other, letters in reported.items()
+        if len(words(record.letters) & words(letters)) >= 3 and related(record.letters, letters)
+    }
+    learnt_from = {row.name for row in listed_maps() if not row.notes & NOT_LEARNT_FROM}
+    assert len(reported) > 200 and len(learnt_from) > 10
+    assert ("emd8923_6dw1_A", "8sgo_C") in relatives, "noted in the list of real maps"
+    assert not {name for name, _ in relatives} & learnt_from
 
 
 def test_committed_list_is_the_training_split_and_names_its_files(data_directory: Path):

@@ -19,9 +19,10 @@ from deepmm_jax.networks.checkpoints import load_checkpoint, save_checkpoint
 from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import HEADS, WholeMapConfig, apply_network, initial_parameters, parameter_shapes
 from deepmm_jax.structure.read import read_chains
-from deepmm_jax.training import whole_map
+from deepmm_jax.training import real_maps, whole_map
 from deepmm_jax.training.chains import as_training_chain
 from deepmm_jax.training.examples import Sources, batches
+from deepmm_jax.training.real_maps import listed_maps
 from deepmm_jax.training.whole_map import (
     TrainingConfig,
     TrainingPlan,
@@ -34,6 +35,7 @@ from deepmm_jax.training.whole_map import (
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz"
 TINY = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
+held_out = whole_map._held_out
 SCHEDULE = TrainingConfig(batch_size=1, warm_up=2, steps=3, average=0.9, seed=2)
 
 
@@ -134,7 +136,7 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
         data, other, network=TINY, config=SCHEDULE, initial=output, train_list=["held"], report=lines.append
     )
     assert third["steps"] == 3
-    assert (third["initial"]["checkpoint"], third["initial"]["runs"]) == (str(output), second["runs"])
+    assert (third["initial"]["checkpoint"], third["initial"]["runs"]) == (output.name, second["runs"])
     assert third["data"]["sha256"] == hashlib.sha256(b"held").hexdigest()
     assert third["validation"]["simulated"]["atoms"] < curve[1]["simulated"]["atoms"]
 
@@ -163,7 +165,7 @@ def test_a_file_plans_network_and_training():
     changed = plan('[network]\ninputs = "both"\nwidth = 16\n[training]\nauxiliary = false\nunseen_groups = ["trpv1"]\n')
     assert changed.network == WholeMapConfig(inputs="both", width=16)
     assert changed.training == TrainingConfig(auxiliary=False, unseen_groups=("trpv1",))
-    assert plan("[training]\nunseen_groups = []").training.unseen_groups == ()
+    assert plan("[training]\nunseen_groups = []\nsteps = 7").training == TrainingConfig(unseen_groups=(), steps=7)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,10 @@ def test_a_file_plans_network_and_training():
         ('[network]\nblock = "wide"', r"\[network\]: block is 'wide' and must be 'residual' or 'dense'"),
         ("[network]\nfine_voxel = 3", "fine_voxel is 3 and must be 1 or 2"),
         ("[training]\nabsolute = 1", "absolute is 1 and must be true or false"),
+        ("[training]\nreal_share = 3", "real_share is 3 and must lie between 0 and 1"),
+        ("[training]\ncrop = 50", "crop is 50 and must be a multiple of 4"),
+        ("[training]\nsteps = 0", "steps is 0 and must be a whole number above 0"),
+        ('[network]\nblock = "dense"\nwidth = 2', "width and coarse_width of dense blocks must be at least 3"),
         ('[training]\nunseen_groups = "trpv1"', "unseen_groups is 'trpv1' and must be an array of some texts"),
     ],
 )
@@ -186,6 +192,36 @@ def test_real_maps_that_are_not_there_are_refused(data: Path):
     with pytest.raises(ConfigError, match="'trpv' is no group; choose from .*trpv1"):
         whole_map._real_maps(data, TrainingConfig(unseen_groups=("trpv",)))
     assert whole_map._real_maps(data, TrainingConfig()) == ([], [])
+
+
+@pytest.mark.slow
+def test_real_maps_are_learnt_from_and_validated_on(
+    data: Path, data_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Two small real maps: one is learnt from and lends its noise, the other is only validated on."""
+    (data / "maps").symlink_to((data_directory / "maps").resolve())
+    few = [row for row in listed_maps() if row.name in ("6spe_r", "emd5623_t20s_F")]
+    for module in (whole_map, real_maps):
+        monkeypatch.setattr(module, "listed_maps", lambda: few)
+    monkeypatch.setattr(whole_map, "_held_out", lambda *sources: {k: v[:1] for k, v in held_out(*sources).items()})
+    config = replace(SCHEDULE, real_share=0.5, unseen_groups=("proteasome",), crop=16, steps=2, batch_size=2)
+    card = train_whole_map(
+        data, tmp_path / "out", network=TINY, config=config, train_list=["kinase"], report=lambda line: None
+    )
+    assert card["data"]["real_maps"] == ["6spe_r"]
+    assert set(card["validation"]) == {"simulated", "experimental", "real"}
+    assert all(np.isfinite(value) for row in card["validation"].values() for value in row.values())
+    everything = replace(config, unseen_groups=("proteasome", "ribosomal-s18"))
+    with pytest.raises(ConfigError, match="unseen_groups leaves no real map to learn from"):
+        whole_map._real_maps(data, everything)
+
+
+def test_maps_that_must_not_be_learnt_from_are_not(data_directory: Path, monkeypatch: pytest.MonkeyPatch):
+    few = [row for row in listed_maps() if row.name in ("6spe_r", "emd5001_groel_segment")]
+    for module in (whole_map, real_maps):
+        monkeypatch.setattr(module, "listed_maps", lambda: few)
+    seen, unseen = whole_map._real_maps(data_directory, TrainingConfig(real_share=0.5, unseen_groups=()))
+    assert ([real.name for real in seen], unseen) == (["6spe_r"], [])
 
 
 @pytest.mark.parametrize("changes", [{"absolute": True}, {"auxiliary": False}])

@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from deepmm_jax.density.experimental.molecule import Molecule
 from deepmm_jax.density.simulate import add_gaussians
+from deepmm_jax.errors import MapError
 
 
 FINEST = 2.0
@@ -84,7 +85,12 @@ def least_b(resolution: float) -> float:
     """B (Å²) that an atom must have on a 1 Å grid, or its aliases at `resolution` exceed 3 % of its amplitude there.
 
     The alias of s = 1/R comes from 1 - s, and (1 - s)² - s² = 1 - 2/R. The spectrum takes this B away again.
+    Raises MapError for a resolution that such a grid cannot hold.
     """
+    if resolution < 1.05 * FINEST:
+        raise MapError(
+            f"a map of {resolution:g} Å cannot be simulated on a 1 Å grid; ask for {1.05 * FINEST:g} Å or more"
+        )
     return -4 * np.log(_ALIAS) / (1 - FINEST / resolution) - _SHARPEST
 
 

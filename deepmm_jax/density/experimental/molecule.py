@@ -50,5 +50,7 @@ def place_beside(molecule: Molecule, other: Molecule, rng: np.random.Generator, 
     length = float(np.ptp(molecule.calpha, axis=0).sum() + np.ptp(other.calpha, axis=0).sum()) + contact
     while (excess := gap(length) - contact) > 0.1:
         length -= excess
+        if length < 0:  # passed through a ring without touching it
+            return place_beside(molecule, other, rng, contact)
     shift = molecule.calpha.mean(axis=0) + length * direction - turn @ other.calpha.mean(axis=0)
     return other.moved(turn, shift)
