@@ -3,7 +3,7 @@
     python benchmarks/ablation.py --runs runs/ablation --minutes 25 --tail-minutes 8
 
 A variant whose run has ended is not trained again. None of them has seen a real map, so that all those that may be
-learnt from are new to them. Reads the data folder (DEEPMM_JAX_DATA).
+learnt from are new to them but for the noise that some lend to the simulator. Reads the data folder (DEEPMM_JAX_DATA).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from evidence import measure, real_cases, real_names
+from evidence import examine, real_cases, real_names, report
 
 from deepmm_jax.config import build_config
 from deepmm_jax.networks.inference import load_network
@@ -59,7 +59,8 @@ def main() -> None:
 def train(variant: Path, output: Path, minutes: float, tail_minutes: float) -> None:
     """One run, in a process of its own so that all start alike."""
     schedule = ["--minutes", str(minutes), "--tail-minutes", str(tail_minutes)]
-    command = ["deepmm-jax", "train", "whole-map", "--output", str(output), "--config", str(variant), *schedule]
+    program = [sys.executable, "-c", "from deepmm_jax_cli.main import run; run()"]
+    command = [*program, "train", "whole-map", "--output", str(output), "--config", str(variant), *schedule]
     subprocess.run(command, check=True)
 
 
@@ -69,9 +70,8 @@ def row(variant: Path, output: Path, data: Path) -> dict[str, object]:
     kept = output / "real.json"
     if not kept.is_file():
         config = build_config("experimental", network=str(output))
-        kept.write_text(
-            json.dumps(measure(real_cases(data, real_names(data, held_out=False)), config, np.inf)["summary"])
-        )
+        found = examine(real_cases(data, real_names(data, held_out=False)), config, np.inf)
+        kept.write_text(json.dumps(report(found, config)["summary"]))
     return {
         "what": variant.read_text().splitlines()[0].lstrip("# "),
         "weights": sum(leaf.size for leaf in jax.tree.leaves(load_network(output)[1])),

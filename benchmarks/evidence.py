@@ -141,9 +141,11 @@ def shown(arguments: argparse.Namespace, kind: str, names: list[str]) -> list[st
     if kind != "real" and not names:
         words += ["--list", arguments.list]
     words += ["--held-out"] if kind == "real" and arguments.held_out else []
-    for option in ("checkpoint", "config", "limit"):
+    for option in ("checkpoint", "config"):
         value = getattr(arguments, option)
-        words += [] if value is None else [f"--{option}", Path(value).name if option != "limit" else str(value)]
+        words += [] if value is None else [f"--{option}", Path(value).name]
+    words += [] if arguments.limit is None else ["--limit", str(arguments.limit)]
+    words += ["--seed", str(arguments.seed)] if arguments.seed and kind == "simulated-experimental" else []
     return words
 
 
@@ -166,7 +168,7 @@ def chain_cases(data: Path, kind: str, names: list[str], seed: int) -> Iterator[
 def experimental_map(
     chain: Chain, resolution: float, simulator: SimulatorConfig, rng: np.random.Generator
 ) -> DensityMap:
-    """A chain alone in its box, without neighbours or transplanted residuals, so that the whole truth is known."""
+    """A chain alone in its box: no neighbour, whose truth were unknown, and no residuals, which only data can lend."""
     shape, origin = eman2_box(chain.positions, 10.0, 1.0)
     molecule = as_training_chain(chain).molecule.moved(np.eye(3), -origin)
     data = simulate_experimental(molecule, shape, resolution, rng, simulator)
@@ -250,7 +252,7 @@ def report(found: Examined, config: BuildConfig) -> dict[str, Any]:
     """What goes into the JSON file."""
     groups = list(dict.fromkeys(row["group"] for row in found.rows.values()))
     return {
-        "network": config.network,
+        "network": Path(config.network).name,
         "settings": {"rotations": config.rotations, **asdict(config.typing)},
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numpy")},

@@ -88,6 +88,7 @@ def main() -> None:
     measure = statistics if arguments.kind == "statistics" else classifier
     result = measure(data, arguments.simulator, arguments.maps, arguments.seed)
     command = f"python benchmarks/realism.py {arguments.kind} --simulator {arguments.simulator} --seed {arguments.seed}"
+    command += f" --maps {arguments.maps}" if arguments.maps else ""
     result = {"command": command, "seconds": round(time.perf_counter() - started), **result}
     path = arguments.output or Path(__file__).parent / "results" / f"realism-{arguments.kind}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")

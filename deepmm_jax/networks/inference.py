@@ -1,4 +1,4 @@
-"""Whole-map inference: tiles of one fixed size, so that a map of any size compiles once and memory is bounded."""
+"""Whole-map inference in tiles of a few sizes: maps of any size share their compilations, and memory is bounded."""
 
 import math
 import os
