@@ -183,8 +183,10 @@ def train_whole_map(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
     )
     stream = batches(sources, config.batch_size, config.seed, first, config.crop)
-    origin = {"initial": _origin(initial)} if first == 0 else {}
-    runs = _history(output, {"command": command, "training": asdict(config), "first_step": first} | origin)
+    run = {"command": command, "training": asdict(config), "first_step": first}
+    lent = [real.name for real in seen]
+    run |= {"noise_of": lent, "crops_of": lent if config.real_share > 0 else []}
+    runs = _history(output, run | ({"initial": _origin(initial)} if first == 0 else {}))
     state, figures = _run(state, stream, held, output, network, config, report)
     card = {
         "kind": "whole-map",
@@ -195,7 +197,6 @@ def train_whole_map(
             "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
             "chains": len(names),
             "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
-            "real_maps": [real.name for real in seen],
         },
         "steps": int(state.step),
         "voxels": int(state.step) * config.batch_size * config.crop**3,

@@ -208,7 +208,7 @@ def test_real_maps_are_learnt_from_and_validated_on(
     card = train_whole_map(
         data, tmp_path / "out", network=TINY, config=config, train_list=["kinase"], report=lambda line: None
     )
-    assert card["data"]["real_maps"] == ["6spe_r"]
+    assert card["runs"][0]["crops_of"] == card["runs"][0]["noise_of"] == ["6spe_r"]
     assert set(card["validation"]) == {"simulated", "experimental", "real"}
     assert all(np.isfinite(value) for row in card["validation"].values() for value in row.values())
     everything = replace(config, unseen_groups=("proteasome", "ribosomal-s18"))
