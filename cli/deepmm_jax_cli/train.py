@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from deepmm_jax.config import read_toml, replace_fields
 from deepmm_jax_cli.options import data_directory
 
 
@@ -52,6 +51,7 @@ def whole_map(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and examples (1).")] = None,
 ) -> None:
     """Train the whole-map network on simulated maps of the training chains, and on real maps."""
+    from deepmm_jax.config import read_toml, replace_fields
     from deepmm_jax.training.whole_map import TrainingPlan, train_whole_map
 
     options = {

@@ -57,7 +57,7 @@ def test_saving_again_replaces(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"width": 16}, {"head_width": 4}, {"coarse_width": 12}, {"fine_blocks": 2}, {"coarse_blocks": 0}],
+    [{"width": 16}, {"head_width": 4}, {"coarse_width": 12}, {"fine_blocks": 2}, {"coarse_blocks": 2}],
 )
 def test_other_shapes_are_refused(saved: Path, tmp_path: Path, change: dict):
     folder = with_card(saved, tmp_path / "other", CARD | {"network": TINY.as_dict() | change})
