@@ -44,6 +44,7 @@ from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.tracing.points import find_local_dense_points
 from deepmm_jax.training.chains import as_training_chain
+from deepmm_jax.training.real_maps import HELD_OUT
 
 
 KINDS = ("simulated", "simulated-experimental", "real")
@@ -51,8 +52,6 @@ BINS = ((2.3, 2.5), (2.5, 3.0), (3.0, 3.5), (3.5, 4.0), (4.0, 4.5), (4.5, 5.0))
 """Resolutions of the experimental-like maps, Å."""
 ANCHORS = json.loads((Path(__file__).parent / "anchors.json").read_text())["rows"]
 """The authors' network on the real maps."""
-HELD_OUT = ("emd6272", "emd1461", "vp6_unmasked", "emd5185", "emd4413", "emd2566", "emd2513", "emd3240")
-"""Maps that nothing is trained or chosen on."""
 CROWDED = ("emd5623_t20s_F", "emd4413_6i5a_A")
 """Boxes that hold more protein than the model: only what is predicted within 4 Å of it counts."""
 SPEED_CASE = "1s18_A"
