@@ -52,7 +52,8 @@ def whole_map(
 ) -> None:
     """Train the whole-map network on simulated maps of the training chains, and on real maps."""
     from deepmm_jax.config import read_toml, replace_fields
-    from deepmm_jax.training.whole_map import TrainingPlan, train_whole_map
+    from deepmm_jax.training.plan import TrainingPlan
+    from deepmm_jax.training.whole_map import train_whole_map
 
     options = {
         "minutes": minutes,

@@ -6,112 +6,30 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 
-from deepmm_jax.errors import CheckpointError, ConfigError
-from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, read_card, save_checkpoint
+from deepmm_jax.errors import ConfigError
+from deepmm_jax.networks.checkpoints import read_card, save_checkpoint
 from deepmm_jax.networks.inference import load_network
-from deepmm_jax.networks.whole_map import STRIDE, WholeMapConfig, apply_network, initial_parameters, parameter_shapes
+from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network
 from deepmm_jax.training.chains import TrainingChain, load_training_chains, split_names, training_names
 from deepmm_jax.training.examples import Example, Sources, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
+from deepmm_jax.training.plan import TrainingConfig
 from deepmm_jax.training.real_maps import NOT_LEARNT_FROM, RealMap, listed_maps, load_real_maps, residuals_of
+from deepmm_jax.training.state import TrainingState, make_optimiser, save_state, starting_state
 
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How to train."""
-
-    minutes: float = 60.0
-    """Budget of this run."""
-    clock: Literal["wall", "processor"] = "wall"
-    """How minutes are counted; processor time over all cores stays fair where other work runs (ablation)."""
-    tail_minutes: float = 0.0
-    """The last minutes, in which the rate decays linearly to zero; only before shipping."""
-    steps: int | None = None
-    """Stop after this many steps of this run instead (tests)."""
-    batch_size: int = 2
-    crop: int = 48
-    """Side of a crop, voxels of 1 Å."""
-    simulated_share: float = 0.5
-    """Share of plain 5 Å maps among the simulated ones; the others are experimental-like."""
-    real_share: float = 0.0
-    """Share of crops of real maps among all."""
-    unseen_groups: tuple[str, ...] = ("gaba-a", "mm-cpn")
-    """Groups of real maps that are validated on and not learnt from."""
-    matrix_rate: float = 0.02
-    """Muon's rate for kernels: the relative change of a kernel per step."""
-    vector_rate: float = 2e-3
-    """Adam's rate for biases and norms."""
-    warm_up: int = 50
-    average: float = 0.999
-    """Decay of the weight average that is validated and shipped."""
-    absolute: bool = False
-    """Mean absolute error for the probabilities, as in the paper, instead of cross-entropy (ablation)."""
-    auxiliary: bool = True
-    """Learn N, C, O, Cβ, offsets and directions too (off: ablation)."""
-    validate_every: int = 150
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("simulated_share", "real_share", "average"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name):g} and must lie between 0 and 1")
-        for name in ("minutes", "matrix_rate", "vector_rate"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"{name} is {getattr(self, name):g} and must be above 0")
-        if self.clock not in ("wall", "processor"):
-            raise ConfigError(f"clock is {self.clock!r} and must be 'wall' or 'processor'")
-        if self.crop % STRIDE:
-            raise ConfigError(f"crop is {self.crop} and must be a multiple of {STRIDE}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """What to train, and how; the tables of a TOML file for `deepmm-jax train whole-map --config`."""
-
-    network: WholeMapConfig = field(default_factory=WholeMapConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-
-
-class TrainingState(NamedTuple):
-    """All that a run needs to go on."""
-
-    parameters: Any
-    averaged: Any
-    optimiser: Any
-    step: Array
-
-
-def make_optimiser(config: TrainingConfig) -> optax.GradientTransformation:
-    """Muon on convolution and matrix kernels (input axes flattened), Adam on the rest."""
-
-    def axes(parameters: Any) -> Any:
-        def of(leaf: Array) -> Any:
-            if leaf.ndim < 2:
-                return None
-            return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
-
-        return jax.tree.map(of, parameters)
-
-    return optax.contrib.muon(
-        config.matrix_rate,
-        adam_learning_rate=config.vector_rate,
-        muon_weight_dimension_numbers=axes,
-    )
 
 
 @partial(jax.jit, static_argnames=("network", "config"), donate_argnames="state")
@@ -182,7 +100,7 @@ def train_whole_map(
         residuals=residuals_of(seen),
     )
     held = _held_out(load_training_chains(structures, split_names(structures, "val")[:48]), unseen)
-    state = _starting_state(output, network, config, initial)
+    state = starting_state(output, network, config, initial)
     first = int(state.step)
     report(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
@@ -253,55 +171,12 @@ def _held_out(chains: list[TrainingChain], real_maps: list[RealMap]) -> dict[str
     return {kind: list(islice(batches(sources, 2, seed=7), 12)) for kind, sources in kinds.items()}
 
 
-def _starting_state(
-    output: Path, network: WholeMapConfig, config: TrainingConfig, initial: str | Path | None
-) -> TrainingState:
-    saved = output / "run" / "state"
-    fresh_from = None if saved.exists() else initial
-    parameters = (
-        initial_parameters(network, config.seed) if fresh_from is None else _initial_weights(fresh_from, network)
-    )
-    copy = jax.tree.map(jnp.array, parameters)
-    fresh = TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
-    if not saved.exists():
-        return fresh
-    try:
-        leaves = load_tree(saved, _as_dict(fresh))
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; give another output folder or remove this one") from error
-    return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
-
-
-def _initial_weights(initial: str | Path, network: WholeMapConfig) -> dict[str, Any]:
-    """Weights of a checkpoint for a network that may also look at the standard density, at first with zero weight."""
-    known, _ = load_network(initial)
-    if (known.inputs, network.inputs) != ("density", "both"):
-        return load_checkpoint(initial, parameter_shapes(network))[0]
-    parameters, _ = load_checkpoint(initial, parameter_shapes(replace(network, inputs="density")))
-    kernel = parameters["stem"]["kernel"]
-    # Space to depth keeps the channels of a voxel together: the standard density is every second one.
-    parameters["stem"]["kernel"] = jnp.stack([kernel, jnp.zeros_like(kernel)], axis=4).reshape(
-        *kernel.shape[:3], 2 * kernel.shape[3], kernel.shape[4]
-    )
-    return parameters
-
-
 def _origin(initial: str | Path | None) -> dict[str, Any] | None:
     """Where the first weights came from."""
     if initial is None:
         return None
     card = read_card(initial)
     return {"checkpoint": Path(initial).name} | {key: card.get(key) for key in ("initial", "runs", "steps", "voxels")}
-
-
-def _save_state(state: TrainingState, output: Path) -> None:
-    from orbax.checkpoint import v1 as ocp
-
-    ocp.save(str((output / "run" / "state").resolve()), _as_dict(state), overwrite=True)
-
-
-def _as_dict(state: Any) -> dict[str, Any]:
-    return {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(state))}
 
 
 def _run(
@@ -314,7 +189,7 @@ def _run(
     report: Callable[[str], None],
 ) -> tuple[TrainingState, dict[str, dict[str, float]]]:
     """Step until the budget is spent; validate and save on the way."""
-    clock = _minutes_of(config.clock)
+    clock = minutes_of(config.clock)
     done = 0
     figures: dict[str, dict[str, float]] = {}
     recent: dict[str, float] = {}
@@ -333,14 +208,14 @@ def _run(
         if done % config.validate_every == 0:
             figures = validate(state.averaged, held, network)
             _record(output, state, figures, report)
-            _save_state(state, output)
+            save_state(state, output)
     figures = validate(state.averaged, held, network)
     _record(output, state, figures, report)
-    _save_state(state, output)
+    save_state(state, output)
     return state, figures
 
 
-def _minutes_of(kind: Literal["wall", "processor"]) -> Callable[[], float]:
+def minutes_of(kind: Literal["wall", "processor"]) -> Callable[[], float]:
     """Minutes since now, by the clock on the wall or by the processor time of this process over all cores."""
     now, cores = (time.monotonic, 1) if kind == "wall" else (time.process_time, os.cpu_count() or 1)
     started = now()

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import shutil
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +23,10 @@ from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training import real_maps, whole_map
 from deepmm_jax.training.chains import as_training_chain
 from deepmm_jax.training.examples import Sources, batches
+from deepmm_jax.training.plan import TrainingConfig, TrainingPlan
 from deepmm_jax.training.real_maps import listed_maps
-from deepmm_jax.training.whole_map import (
-    TrainingConfig,
-    TrainingPlan,
-    TrainingState,
-    make_optimiser,
-    train_whole_map,
-    training_step,
-)
+from deepmm_jax.training.state import TrainingState, make_optimiser, starting_state, weights_of
+from deepmm_jax.training.whole_map import train_whole_map, training_step
 
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz"
@@ -127,7 +123,7 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
 
     # Weights of a checkpoint start another run from step 0.
     other = tmp_path / "next"
-    state = whole_map._starting_state(other, TINY, SCHEDULE, output)
+    state = starting_state(other, TINY, SCHEDULE, output)
     weights = load_checkpoint(output, parameter_shapes(TINY))[0]
     for old, new, average in zip(*map(jax.tree.leaves, (weights, state.parameters, state.averaged)), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -150,7 +146,7 @@ def test_a_second_input_starts_with_no_say(tmp_path: Path, rng: np.random.Genera
     old = initial_parameters(TINY, 3)
     save_checkpoint(tmp_path, old, {"kind": "whole-map", "network": TINY.as_dict()})
     both = replace(TINY, inputs="both")
-    new = whole_map._initial_weights(tmp_path, both)
+    new = weights_of(tmp_path, both)
     density = jnp.asarray(rng.normal(size=(1, 8, 8, 8, 2)), jnp.float32)
     before, after = apply_network(TINY, old, density), apply_network(both, new, density)
     np.testing.assert_allclose(before, after, atol=2e-3)  # float16 on disk
@@ -237,3 +233,10 @@ def test_other_losses_fall_too(changes: dict[str, bool]):
         assert losses[-1][name] < losses[0][name], name
     offsets = np.asarray(state.parameters["heads"]["bias"]).reshape(8, -1)[:, HEADS["atoms"] : HEADS["atoms"] + 3]
     assert config.auxiliary == bool(offsets.any())
+
+
+def test_processor_clock_does_not_run_in_sleep():
+    wall, processor = whole_map.minutes_of("wall"), whole_map.minutes_of("processor")
+    time.sleep(0.2)
+    assert 60 * wall() >= 0.2
+    assert 60 * processor() < 0.1

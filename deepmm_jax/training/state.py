@@ -1,0 +1,86 @@
+"""State of a run of the whole-map network: weights, their average, the optimiser; fresh, or as a run left it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from deepmm_jax.errors import CheckpointError
+from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree
+from deepmm_jax.networks.inference import load_network
+from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
+from deepmm_jax.training.plan import TrainingConfig
+
+
+class TrainingState(NamedTuple):
+    """All that a run needs to go on."""
+
+    parameters: Any
+    averaged: Any
+    optimiser: Any
+    step: Array
+
+
+def make_optimiser(config: TrainingConfig) -> optax.GradientTransformation:
+    """Muon on convolution and matrix kernels (input axes flattened), Adam on the rest."""
+
+    def axes(parameters: Any) -> Any:
+        def of(leaf: Array) -> Any:
+            if leaf.ndim < 2:
+                return None
+            return optax.contrib.MuonDimensionNumbers(tuple(range(leaf.ndim - 1)), leaf.ndim - 1)
+
+        return jax.tree.map(of, parameters)
+
+    return optax.contrib.muon(
+        config.matrix_rate,
+        adam_learning_rate=config.vector_rate,
+        muon_weight_dimension_numbers=axes,
+    )
+
+
+def starting_state(
+    output: Path, network: WholeMapConfig, config: TrainingConfig, initial: str | Path | None
+) -> TrainingState:
+    """The state kept in `output/run`, or a fresh one from the weights of `initial` or, without it, from the seed."""
+    saved = output / "run" / "state"
+    fresh_from = None if saved.exists() else initial
+    parameters = initial_parameters(network, config.seed) if fresh_from is None else weights_of(fresh_from, network)
+    copy = jax.tree.map(jnp.array, parameters)
+    fresh = TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
+    if not saved.exists():
+        return fresh
+    try:
+        leaves = load_tree(saved, _as_dict(fresh))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; give another output folder or remove this one") from error
+    return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
+
+
+def weights_of(initial: str | Path, network: WholeMapConfig) -> dict[str, Any]:
+    """Weights of a checkpoint for a network that may also look at the standard density, at first with zero weight."""
+    known, _ = load_network(initial)
+    if (known.inputs, network.inputs) != ("density", "both"):
+        return load_checkpoint(initial, parameter_shapes(network))[0]
+    parameters, _ = load_checkpoint(initial, parameter_shapes(replace(network, inputs="density")))
+    kernel = parameters["stem"]["kernel"]
+    # Space to depth keeps the channels of a voxel together: the standard density is every second one.
+    parameters["stem"]["kernel"] = jnp.stack([kernel, jnp.zeros_like(kernel)], axis=4).reshape(
+        *kernel.shape[:3], 2 * kernel.shape[3], kernel.shape[4]
+    )
+    return parameters
+
+
+def save_state(state: TrainingState, output: Path) -> None:
+    """Keep the state in `output/run`, all or nothing."""
+    from orbax.checkpoint import v1 as ocp
+
+    ocp.save(str((output / "run" / "state").resolve()), _as_dict(state), overwrite=True)
+
+
+def _as_dict(state: Any) -> dict[str, Any]:
+    return {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(state))}
