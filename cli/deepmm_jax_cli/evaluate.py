@@ -1,4 +1,4 @@
-"""`deepmm-jax evaluate`: a model against a reference."""
+"""`deepmm-jax evaluate`: a model against a reference, and both against a map."""
 
 import json
 from pathlib import Path
@@ -6,20 +6,41 @@ from typing import Annotated
 
 import typer
 
+from deepmm_jax_cli.options import Origin
+
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model (mmCIF or PDB).")],
     reference: Annotated[Path, typer.Argument(help="Reference structure (mmCIF or PDB).")],
+    map_path: Annotated[Path | None, typer.Option("--map", help="Map (MRC or CCP4) that both should fit.")] = None,
+    resolution: Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")] = None,
+    origin: Annotated[Origin, typer.Option(help="Which header fields place the map.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare a model with a reference; residues correspond by sequence alignment, never by number."""
-    from deepmm_jax.assessment.report import evaluate_model
+    """Compare a model with a reference; residues correspond by sequence alignment, never by number.
+
+    With a map, also the correlation of either with it; the B factors of the files are ignored, one is fitted to each.
+    """
+    from deepmm_jax.errors import ConfigError
+
+    if map_path is not None and resolution is None:
+        raise ConfigError(f"--map {map_path} needs --resolution: give that of the map in Å")
+    if map_path is None and resolution is not None:
+        raise ConfigError(f"--resolution {resolution:g} needs --map: give the map it belongs to")
+
+    from deepmm_jax.assessment.report import evaluate_in_map, evaluate_model
+    from deepmm_jax.density.mrc import read_map
     from deepmm_jax.structure.read import read_chains
 
-    figures = evaluate_model(read_chains(model), read_chains(reference))
+    chains, known = read_chains(model), read_chains(reference)
+    figures: dict[str, float | int | None] = {}
+    if map_path is not None and resolution is not None:
+        density = read_map(map_path, origin=origin)
+        figures |= evaluate_in_map(density, resolution, chains, known, (str(model), str(reference)))
+    figures = evaluate_model(chains, known) | figures
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return
     for name, value in figures.items():
         shown = "not measurable" if value is None else f"{value:.3f}" if isinstance(value, float) else value
-        typer.echo(f"{name:<20} {shown}")
+        typer.echo(f"{name:<24} {shown}")

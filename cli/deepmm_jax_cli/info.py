@@ -6,21 +6,22 @@ from typing import Annotated
 
 import typer
 
-from deepmm_jax_cli.options import Origin
+from deepmm_jax_cli.options import ORIGIN_HELP, Origin
 
 
 def info(
     map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")],
-    origin: Annotated[Origin, typer.Option(help="Header rule that places the map.")] = "auto",
+    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the header of a map, where it lies, and its statistics."""
+    """Print the header of a map, where it lies, its statistics, and what is odd about it."""
     from deepmm_jax.density.mrc import describe_map
 
     facts = describe_map(map_path, origin=origin)
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
         return
+    warnings = facts.pop("warnings")
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         shown = (
@@ -29,3 +30,5 @@ def info(
             else value
         )
         typer.echo(f"{name:<{width}}  {shown:.6g}" if isinstance(shown, float) else f"{name:<{width}}  {shown}")
+    for warning in warnings:
+        typer.echo(f"warning: {warning}")

@@ -1,4 +1,4 @@
-"""A model against a reference: every figure of `deepmm-jax evaluate` that needs no map (section 3)."""
+"""A model against a reference and both against a map: every figure of `deepmm-jax evaluate` (section 3)."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,10 @@ import numpy as np
 from deepmm_jax.assessment.click import structure_overlap
 from deepmm_jax.assessment.correspondence import Correspondence, pair_residues
 from deepmm_jax.assessment.deviation import all_atom_rmsd, backbone_rmsd
+from deepmm_jax.assessment.map_correlation import correlate
 from deepmm_jax.assessment.match import residue_match
 from deepmm_jax.assessment.tm_score import tm_score
+from deepmm_jax.density.map import DensityMap
 from deepmm_jax.errors import StructureError
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.superposition import rmsd, superposed_rmsd
@@ -43,6 +45,27 @@ def evaluate_model(model: Sequence[Chain], reference: Sequence[Chain]) -> dict[s
         "backbone_rmsd": backbone_rmsd(model, reference, pairs),
         "all_atom_rmsd": all_atom_rmsd(model, reference, pairs),
     }
+
+
+def evaluate_in_map(
+    density: DensityMap,
+    resolution: float,
+    model: Sequence[Chain],
+    reference: Sequence[Chain],
+    names: tuple[str, str] = ("the model", "the reference"),
+) -> dict[str, float]:
+    """Correlations of a map at `resolution` (Å) with a model and, for comparison, with the reference.
+
+    `cc_mask`, `cc_box`, `cc_peaks`, `cc_volume` and the B factor (Å²) `fitted_b`, which the atoms of each were given
+    whatever their file says; those of the reference are called `reference_…`. Raises MapError as `correlate` does,
+    with these `names` for the two.
+    """
+    figures: dict[str, float] = {}
+    for prefix, chains, name in zip(("", "reference_"), (model, reference), names):
+        found = correlate(density, chains, resolution, whose=name)
+        figures |= {f"{prefix}cc_{where}": getattr(found, where) for where in ("mask", "box", "peaks", "volume")}
+        figures[f"{prefix}fitted_b"] = found.b
+    return figures
 
 
 def paired_calpha(

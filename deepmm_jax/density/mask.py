@@ -33,11 +33,12 @@ def crop_to_density(density: DensityMap, threshold: float, margin: int) -> Densi
 
     A map without such a voxel is returned whole. Deposited boxes are mostly solvent, which costs time and memory.
     """
-    above = np.argwhere(density.data > threshold)
-    if not len(above):
+    above = density.data > threshold
+    along = [np.flatnonzero(above.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    if not len(along[0]):
         return density
-    low = np.maximum(above.min(axis=0) - margin, 0)
-    high = np.minimum(above.max(axis=0) + 1 + margin, density.shape)
+    low = np.maximum([where[0] - margin for where in along], 0)
+    high = np.minimum([where[-1] + 1 + margin for where in along], density.shape)
     inner = density.data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
     return replace(density, data=np.ascontiguousarray(inner), origin=density.origin + low * density.step)
 

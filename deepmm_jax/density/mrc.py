@@ -4,49 +4,112 @@ import io
 import logging
 import os
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import mrcfile
 import numpy as np
+from jaxtyping import Float
 
 from deepmm_jax import __version__
 from deepmm_jax.density.map import DensityMap
-from deepmm_jax.density.mrc_header import Placement, opened, parse_header
+from deepmm_jax.density.mrc_header import MapHeader, Placement, opened, parse_header
+from deepmm_jax.density.resample import straighten
 from deepmm_jax.density.scaling import contour_level
 from deepmm_jax.errors import MapError
+from deepmm_jax.files import atomic_path
 
 
 log = logging.getLogger(__name__)
+
+_BLOCK = 2**25
+"""Bytes read at a time."""
+
+_COARSE = 2.5
+"""Voxels larger than this, in Å, are too coarse for a map at 5 Å."""
 
 
 def read_map(path: str | os.PathLike[str], *, origin: Placement = "auto") -> DensityMap:
     """The map in a .mrc, .map or .ccp4 file, plain or gzipped, as float32 `data[x, y, z]` with step and origin in Å.
 
     Reads modes 0, 1, 2, 6 and 12 of either byte order. `origin` forces a placement rule (`MapHeader.place`).
-    Values that are not finite become 0, with a warning in the log.
-    Raises MapError if the file is missing, damaged, not a map, too large, not orthogonal, or constant.
+    Values that are not finite become 0; a cell that is not right-angled is put on a right-angled grid (`straighten`);
+    bytes are taken as unsigned where signed ones tear the map apart. Each of these is a warning in the log.
+    Raises MapError if the file is missing, damaged, not a map, too large, or constant.
     """
+    header, density, notes, _ = _load(path, origin)
+    for note in notes:
+        log.warning("%s", note)
+    log.info("%s: first voxel at (%.3f, %.3f, %.3f) Å by %s", path, *density.origin, density.placement)
+    return density
+
+
+def _load(path: str | os.PathLike[str], origin: Placement) -> tuple[MapHeader, DensityMap, list[str], int]:
+    """Header, map, what the reader should know of them, and the number of values that are not finite."""
     with opened(path) as stream:
         header = parse_header(stream, Path(path))
-        count = int(np.prod(header.file_shape))
-        stream.seek(header.offset)
-        raw = stream.read(count * header.values.itemsize)
-    if len(raw) < count * header.values.itemsize:
-        raise MapError(f"{path}: holds {len(raw)} of {count * header.values.itemsize} bytes of values; it is truncated")
-    stored = np.frombuffer(raw, header.values).reshape(header.file_shape)
-    data = np.array(stored.transpose(header.to_xyz), np.float32, order="C")
-
-    finite = np.isfinite(data)
-    if not finite.all():
-        log.warning("%s: %d values are not finite and are taken as 0", path, data.size - int(finite.sum()))
-        data[~finite] = 0
+        notes = list(header.notes) + (header.doubts() if origin == "auto" else [])
+        data, n_bad = _read_values(stream, header)
+    coarsest = float(header.step.max())
+    if coarsest > _COARSE:
+        notes.append(f"{path}: voxels of {coarsest:.4g} Å hold nothing finer than {2 * coarsest:.4g} Å")
+    if n_bad:
+        notes.append(f"{path}: {n_bad} values are not finite and are taken as 0")
     if data.min() == data.max():
         raise MapError(f"{path}: every voxel is {data.flat[0]:g}; the map is empty")
-    if any("chimera rotation" in label.lower() for label in header.labels):
-        log.warning("%s: a 'Chimera rotation' label asks for a turn that is not applied; resample the map", path)
+    if header.values == np.int8 and _wraps(data):
+        data[data < 0] += 256
+        notes.append(f"{path}: its bytes make a map if they are unsigned, so they are taken as 0–255, not as -128–127")
     position, rule = header.place(origin)
-    log.info("%s: first voxel at (%.3f, %.3f, %.3f) Å by %s", path, *position, rule)
-    return DensityMap(data=data, step=header.step, origin=position, placement=rule)
+    step = header.step
+    if header.oblique:
+        data, step, corner = straighten(data, header.lattice, str(path))
+        position = position + corner
+        angles, voxels = (x.join(f"{v:g}" for v in of) for x, of in ((", ", header.angles), (" × ", data.shape)))
+        notes.append(
+            f"{path}: cell angles {angles}°: resampled on a right-angled grid, {voxels} voxels of {step[0]:.4g} Å"
+        )
+    return header, DensityMap(data=data, step=step, origin=position, placement=rule), notes, n_bad
+
+
+def _read_values(stream: io.BufferedIOBase, header: MapHeader) -> tuple[Float[np.ndarray, "nx ny nz"], int]:
+    """Values as float32 along X, Y, Z, and how many of them were not finite and are 0 now.
+
+    Section by section, since a large map fits into memory once but not three times.
+    """
+    try:
+        data = np.empty(header.shape, np.float32)
+    except MemoryError as error:
+        raise MapError(f"{header.path}: {header.shape} voxels do not fit into memory; crop the map") from error
+    as_stored = data.transpose(header.axes)
+    sections, rows, columns = header.file_shape
+    section = rows * columns * header.values.itemsize
+    block = max(1, _BLOCK // section)
+    stream.seek(header.offset)
+    n_bad = 0
+    for first in range(0, sections, block):
+        count = min(block, sections - first)
+        raw = stream.read(count * section)
+        if len(raw) < count * section:
+            held, whole = first * section + len(raw), sections * section
+            raise MapError(f"{header.path}: holds {held} of {whole} bytes of values; it is truncated")
+        values = np.frombuffer(raw, header.values).reshape(count, rows, columns)
+        if header.values.kind == "f":
+            finite = np.isfinite(values)
+            if not finite.all():
+                n_bad += values.size - int(np.count_nonzero(finite))
+                values = np.where(finite, values, 0)
+        as_stored[first : first + count] = values
+    stream.read(1)  # at the end of a gzipped file this compares its checksum
+    return data, n_bad
+
+
+def _wraps(data: Float[np.ndarray, "nx ny nz"]) -> bool:
+    """Whether signed bytes jump from 127 to -128 where unsigned ones go smoothly on: they differ less by neighbours."""
+    if data.min() >= 0:
+        return False
+    middle = data[:: max(1, len(data) // 16)]
+    jumps = [float(np.abs(np.diff(way, axis=2)).sum()) for way in (middle, np.where(middle < 0, middle + 256, middle))]
+    return jumps[1] < 0.9 * jumps[0]
 
 
 def write_map(path: str | os.PathLike[str], density: DensityMap) -> None:
@@ -57,34 +120,30 @@ def write_map(path: str | os.PathLike[str], density: DensityMap) -> None:
     path = Path(path)
     if not np.isfinite(density.data).all():
         raise MapError(f"{path}: the map holds values that are not finite; it is not written")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with mrcfile.new(partial, compression="gzip" if path.suffix == ".gz" else None, overwrite=True) as mrc:
-            mrc.set_data(np.ascontiguousarray(density.data.transpose(2, 1, 0), np.float32))
-            mrc.set_volume()
-            mrc.voxel_size = tuple(density.step)
-            header = cast(np.recarray, mrc.header)
-            header.origin = tuple(density.origin)
-            header.label[0] = f"DeepMM-JAX {__version__}".encode()
-        complaints = io.StringIO()
-        if not mrcfile.validate(partial, print_file=complaints):
-            raise MapError(f"{path}: cannot be written as MRC2014: {' '.join(complaints.getvalue().split())}")
-        partial.replace(path)
+        with atomic_path(path) as partial:
+            with mrcfile.new(partial, compression="gzip" if path.suffix == ".gz" else None, overwrite=True) as mrc:
+                mrc.set_data(np.ascontiguousarray(density.data.transpose(2, 1, 0), np.float32))
+                mrc.set_volume()
+                mrc.voxel_size = tuple(density.step)
+                header = cast(np.recarray, mrc.header)
+                header.origin = tuple(density.origin)
+                header.label[0] = f"DeepMM-JAX {__version__}".encode()
+            complaints = io.StringIO()
+            if not mrcfile.validate(partial, print_file=complaints):
+                raise MapError(f"{path}: cannot be written as MRC2014: {' '.join(complaints.getvalue().split())}")
     except OSError as error:
         raise MapError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def describe_map(path: str | os.PathLike[str], *, origin: Placement = "auto") -> dict[str, object]:
-    """What `deepmm-jax info` prints of a map: header, placement and statistics, as JSON values (Å, degrees).
+def describe_map(path: str | os.PathLike[str], *, origin: Placement = "auto") -> dict[str, Any]:
+    """What `deepmm-jax info` prints of a map: header, placement, statistics and warnings, as JSON values (Å, degrees).
 
     Raises MapError as `read_map` does.
     """
-    density = read_map(path, origin=origin)
-    with opened(path) as stream:
-        header = parse_header(stream, Path(path))
+    header, density, notes, n_bad = _load(path, origin)
     data = density.data
+    mean = float(data.mean(dtype=np.float64))
     return {
         "path": str(path),
         "mode": header.mode,
@@ -103,8 +162,11 @@ def describe_map(path: str | os.PathLike[str], *, origin: Placement = "auto") ->
         "last_voxel": density.to_xyz(np.array(density.shape) - 1).round(4).tolist(),
         "minimum": float(data.min()),
         "maximum": float(data.max()),
-        "mean": float(data.mean(dtype=np.float64)),
-        "standard_deviation": float(data.std(dtype=np.float64)),
+        "mean": mean,
+        "standard_deviation": sum(float(np.square(x - mean, dtype=np.float64).sum()) for x in data) ** 0.5
+        / data.size**0.5,
         "zero_fraction": float((data == 0).mean()),
+        "not_finite": n_bad,
         "estimated_contour": contour_level(data) if data.max() > 0 else None,
+        "warnings": notes,
     }

@@ -12,20 +12,22 @@ RESIDUE_VOLUME = 133.0
 
 _CONTOUR_SHARE = 0.2
 _MOLECULE_TO_TOP_VOLUME = 1.15
+_ENOUGH_VOXELS = 2**24
 
 
 def top_volume_scale(data: Float[np.ndarray, "nx ny nz"], voxel_volume: float, n_residues: int | None = None) -> float:
     """Mean of the voxels that fill the volume of `n_residues` residues (133 Å³ each), counted from the highest down.
 
     `voxel_volume` in Å³; voxels that are not positive never count. If the number of residues is unknown, the mean above
-    `contour_level` stands in, divided by 1.15, the mean ratio of the two over 24 real maps (they scatter by 20 %).
-    Raises MapError if no voxel is positive.
+    `contour_level` stands in, divided by 1.15, the mean ratio of the two over the 14 trainable real maps that hold one
+    molecule (it scatters by 20 %). Raises MapError if no voxel is positive.
     """
     positive = _positive(data)
     if n_residues is None:
         return float(positive[positive > contour_level(data)].mean()) / _MOLECULE_TO_TOP_VOLUME
     count = int(np.clip(RESIDUE_VOLUME * n_residues / voxel_volume, 1, positive.size))
-    return float(np.partition(positive, positive.size - count)[positive.size - count :].mean())
+    positive.partition(positive.size - count)
+    return float(positive[positive.size - count :].mean())
 
 
 def scale_map(density: DensityMap, n_residues: int | None = None) -> DensityMap:
@@ -35,14 +37,17 @@ def scale_map(density: DensityMap, n_residues: int | None = None) -> DensityMap:
 
 
 def contour_level(data: Float[np.ndarray, "nx ny nz"]) -> float:
-    """Estimate of the contour that an author would recommend: a fifth of the ρ²-weighted median of positive voxels.
+    """Estimate of the contour that encloses the molecule: a fifth of the ρ²-weighted median of positive voxels.
 
-    The weight makes solvent noise and the empty part of the box irrelevant. Over 24 real maps, masked and unmasked, the
-    level encloses 0.5–1.2 times the molecule's volume and at least 97 % of the Cα atoms of all but one.
+    The weight makes solvent noise and the empty part of the box irrelevant. Over the 14 trainable real maps that hold
+    one molecule, masked and unmasked, the level encloses 0.5–1.2 times its volume (median 0.89) and at least 95 % of
+    the Cα atoms of all but one. A level that an author recommends may be higher, drawn to show side chains: 7.68 for
+    EMD-8923, where this gives 2.47. Of maps with more than 2²⁴ positive voxels some are left out, evenly.
     Raises MapError if no voxel is positive.
     """
-    ranked = np.sort(_positive(data)).astype(np.float64)
-    weight = np.cumsum((ranked / ranked[-1]) ** 2)
+    positive = _positive(data)
+    ranked = np.sort(positive[:: 1 | positive.size // _ENOUGH_VOXELS])
+    weight = np.cumsum(np.square(ranked / ranked[-1], dtype=np.float64))
     return _CONTOUR_SHARE * float(ranked[np.searchsorted(weight, weight[-1] / 2)])
 
 

@@ -1,8 +1,10 @@
 """FASTA files: protein sequences as people have them, and their profiles (input of section 2.4)."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,34 @@ from jaxtyping import Float
 
 from deepmm_jax.constants import AMINO_ACIDS
 from deepmm_jax.errors import SequenceError
+from deepmm_jax.sequence.assignments import is_structure
 from deepmm_jax.sequence.predictions import read_secondary_structure
 from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.text import read_text
 
 
 MINIMUM_LENGTH = 10
 """Shorter chains fit anywhere in a map."""
 
+MAXIMUM_RECORDS = 1000
+"""More are a database, not the chains of a map."""
+
 RARE_LETTERS = "UOBZJ"
 """Selenocysteine, pyrrolysine and the ambiguous codes: read as X."""
 
 NUCLEOTIDES = frozenset("ACGTUN")
+NUCLEOTIDE_CODES = NUCLEOTIDES | frozenset("RYKMSWBDHV")
+"""The bases and N for any of them; the codes for some of them."""
+NUCLEOTIDE_SHARE = 0.9
+"""Share of the bases above which letters that are all nucleotide codes are no protein; proteins have a quarter."""
+
+WANTED = "a FASTA file with the protein's sequence"
+
+PIR_HEADER = re.compile(r">[A-Z][A-Z0-9];")
+"""Header of an entry whose next line is a title."""
+
+COPIES = re.compile(r"\|Chains? ([^|]+)\|")
+"""The chains that a record of the PDB stands for."""
 
 Predictor = Callable[[str], Float[np.ndarray, "n 3"]]
 """Letters in, P(Helix, Sheet, Coil) per residue out."""
@@ -38,23 +57,40 @@ class Record:
 def read_fasta(path: str | Path) -> list[Record]:
     """Read every record of a FASTA file, or a bare sequence without a header (named after the file).
 
-    Lower case, any line ends, blank lines, `;` comments, blanks, gaps (`-`, `.`) and a final `*` are accepted;
-    U, O, B, Z and J become X, with a warning.
-    Raises SequenceError for a file that is missing, empty or binary, and for a record that is empty, shorter than
-    ten residues, made of nucleotides, or holds anything else than letters.
+    One record is one chain: a homomer's sequence stands there once per copy, and a name that comes again gets a number.
+    Gzip, any line ends, lower case, blank lines, `;` comments, blanks, gaps (`-`, `.`) and a final `*` are accepted,
+    and the title line of PIR entries is skipped; U, O, B, Z and J become X, with a warning.
+    Raises SequenceError for a file that is missing, empty, binary or a structure, and for a record that is empty,
+    shorter than ten residues, made of nucleotides, or holds anything else than letters.
     """
     path = Path(path)
+    text = read_text(path, SequenceError, WANTED)
+    if is_structure(text):
+        raise SequenceError(f"{path} is a structure, not a sequence; give {WANTED}")
     blocks: list[tuple[str, list[str]]] = []
-    for line in map(str.strip, _text(path).splitlines()):
+    lines = map(str.strip, text.split("\n"))
+    for line in lines:
         if line.startswith(">"):
-            blocks.append((next(iter(line[1:].split()), f"sequence_{len(blocks) + 1}"), []))
+            blocks.append((line, []))
+            if PIR_HEADER.match(line):
+                next(lines, None)
         elif line and not line.startswith(";"):
             if not blocks:
-                blocks.append((path.stem, []))
+                blocks.append((f">{path.name.split('.')[0]}", []))
             blocks[-1][1].append(line)
     if not blocks:
-        raise SequenceError(f"{path} is empty; give a FASTA file with the protein's sequence")
-    return [_record(path, name, "".join(lines)) for name, lines in blocks]
+        raise SequenceError(f"{path} holds no sequence; give {WANTED}")
+    if len(blocks) > MAXIMUM_RECORDS:
+        raise SequenceError(f"{path} holds {len(blocks)} sequences; give only those of the chains in the map")
+    names = _names([header for header, _ in blocks])
+    records = [_record(path, name, "".join(letters)) for name, (_, letters) in zip(names, blocks, strict=True)]
+    copies = Counter(record.letters for record in records)
+    for i, (record, (header, _)) in enumerate(zip(records, blocks, strict=True)):
+        listed = COPIES.search(header)
+        if listed and listed[1].count(",") >= copies[record.letters]:
+            warning = f"{path}: record {record.name!r} stands for the chains {listed[1]}; repeat it once per copy"
+            records[i] = replace(record, warnings=(*record.warnings, warning))
+    return records
 
 
 def profiles_from_fasta(
@@ -78,15 +114,15 @@ def profiles_from_fasta(
     return profiles, [warning for record in records for warning in record.warnings]
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SequenceError(f"{path} cannot be read ({error.strerror}); give a FASTA file") from error
-    if re.search(rb"[\x00-\x08\x0e-\x1f]", content):
-        raise SequenceError(f"{path} is a binary file; give a FASTA file, which is plain text")
-    # Odd bytes may stand in a header; in a sequence they are refused with their position.
-    return content.decode("utf-8-sig", errors="replace")
+def _names(headers: list[str]) -> list[str]:
+    """The first word of every header (of a PDB header its entity, such as 1AKE_1), made unique by a number."""
+    names: list[str] = []
+    for i, header in enumerate(headers, start=1):
+        word = next(iter(PIR_HEADER.sub(">", header)[1:].split()), f"sequence_{i}")
+        name = word.split("|")[0] if COPIES.search(header) else word
+        again = (f"{name}_{n}" for n in count(2))
+        names.append(name if name not in names else next(n for n in again if n not in names))
+    return names
 
 
 def _record(path: Path, name: str, text: str) -> Record:
@@ -99,14 +135,21 @@ def _record(path: Path, name: str, text: str) -> Record:
         raise SequenceError(
             f"{where} holds {odd.group()!r} at position {odd.start() + 1}; only one-letter amino-acid codes are allowed"
         )
-    if len(set(letters)) > 2 and NUCLEOTIDES.issuperset(letters):  # two letters alone can be a repeat of Ala and Gly
-        raise SequenceError(f"{where} is made of nucleotides ({letters[:10]}…); give the protein's sequence")
+    bases = [letter for letter in letters if letter in NUCLEOTIDES]
+    few = len(set(bases)) <= 2 and set(letters) <= NUCLEOTIDES  # can be a repeat, such as the one of silk
+    if not few and NUCLEOTIDE_CODES.issuperset(letters) and len(bases) >= NUCLEOTIDE_SHARE * len(letters):
+        kind = "RNA" if "U" in bases and "T" not in bases else "DNA"
+        raise SequenceError(
+            f"{where} is made of nucleotides ({letters[:10]}…), so it is {kind}; remove it or give the protein's "
+            "sequence (if it is a protein, say so by an X at its end)"
+        )
     if len(letters) < MINIMUM_LENGTH:
         raise SequenceError(f"{where} has {len(letters)} residues; at least {MINIMUM_LENGTH} are needed")
+    warnings = []
+    if few:
+        warnings.append(f"{where}: letters {', '.join(sorted(set(bases)))} only: taken as a protein, not nucleotides")
     rare = [f"{letter}{i + 1}" for i, letter in enumerate(letters) if letter in RARE_LETTERS]
-    listed = ", ".join(rare[:5]) + "…" * (len(rare) > 5)
-    return Record(
-        name=name,
-        letters=re.sub(f"[{RARE_LETTERS}]", "X", letters),
-        warnings=(f"{where}: read as X: {listed} ({len(rare)} of {len(letters)} residues)",) if rare else (),
-    )
+    if rare:
+        listed = ", ".join(rare[:5]) + "…" * (len(rare) > 5)
+        warnings.append(f"{where}: read as X: {listed} ({len(rare)} of {len(letters)} residues)")
+    return Record(name=name, letters=re.sub(f"[{RARE_LETTERS}]", "X", letters), warnings=tuple(warnings))

@@ -15,6 +15,8 @@ from jaxtyping import Float
 
 from deepmm_jax.constants import AMINO_ACIDS, SECONDARY_STRUCTURES
 from deepmm_jax.errors import SequenceError
+from deepmm_jax.sequence.assignments import is_structure, read_assignments
+from deepmm_jax.text import read_text
 
 
 STATE_OF_LETTER = {"H": 0, "G": 0, "I": 0, "E": 1, "B": 1} | dict.fromkeys("CTSLP-._~", 2)
@@ -33,6 +35,12 @@ PROBABILITY_COLUMNS = (
 
 TAGS = ("AA:", "Pred:")
 """Line starts in PSIPRED's `.horiz`."""
+
+JPRED_TAG = re.compile(r">?jnetpred\b")
+JPRED_PROBABILITIES = (("JNETPROPH", "JNETPROPE", "JNETPROPC"), ("JNETPROPH", "JNETPROPB", "JNETPROPC"))
+"""Lines of Helix, Sheet, Coil in JPred's `.jnet` and `.concise`, of the server and of the program by itself."""
+
+WANTED = "a secondary-structure prediction"
 
 PSIPRED_ROW = re.compile(r"\d+ +[A-Za-z] +[A-Za-z] +[-+.\dEe]+ +[-+.\dEe]+ +[-+.\dEe]+")
 
@@ -73,18 +81,25 @@ def read_predictions(path: Path) -> list[Prediction]:
     - a table with a header that names its columns: SPIDER2 `.spd3`, SPIDER3 `.spd33`, Porter5 `.ss3`,
       SPOT-1D-Single and NetSurfP `.csv` (several sequences, grouped by `id`)
     - PSIPRED `.ss2` (index, residue, state, P of coil, helix, strand) and `.horiz` (hard states only)
+    - JPred `.jnet`, `.concise` and `.concise.fasta`
     - strings of states, each alone or after its sequence, with or without `>` headers; S4PRED's `.fas`
+    - DSSP (classic, mmCIF), STRIDE and the PDB's `ss.txt`
 
     Probabilities are preferred to the hard states, which become 0 and 1. Raises SequenceError.
     """
+    text = read_text(path, SequenceError, WANTED)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SequenceError(f"{path} cannot be read as text ({error}); give a prediction file") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+        assigned = read_assignments(text)
+    except ValueError as error:
+        raise SequenceError(f"{path} cannot be read as mmCIF ({str(error).splitlines()[0]}); give {WANTED}") from error
+    if assigned:
+        return [_prediction(path, letters, _hard(path, states)) for letters, states in assigned]
+    if is_structure(text):
+        raise SequenceError(f"{path} is a structure without DSSP's assignment; give {WANTED}")
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
     rows = [line for line in lines if not line.startswith("#")]
     if not rows:
-        raise SequenceError(f"{path} is empty; give a secondary-structure prediction")
+        raise SequenceError(f"{path} is empty; give {WANTED}")
     header = [name.strip().lower() for name in _fields(lines[0])]
     if any(name in header for name in LETTER_COLUMNS) and _columns(header):
         return _read_table(path, header, [_fields(line) for line in lines[1:]])
@@ -92,7 +107,9 @@ def read_predictions(path: Path) -> list[Prediction]:
         return _read_psipred(path, rows)
     if any(line.startswith("Pred:") for line in rows):
         parts = {tag: "".join(row.removeprefix(tag).strip() for row in rows if row.startswith(tag)) for tag in TAGS}
-        return [_prediction(path, parts["AA:"], _hard(path, parts["Pred:"]))]
+        return [_prediction(path, parts["AA:"] or None, _hard(path, parts["Pred:"]))]
+    if any(JPRED_TAG.match(line) for line in rows):
+        return [_read_jpred(path, rows)]
     return _read_strings(path, rows)
 
 
@@ -118,6 +135,8 @@ def _read_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]
                 f"{path}: row {number} has {len(row)} columns but its header {len(header)}; mend the file"
             )
         groups.setdefault(row[header.index("id")] if "id" in header else "", []).append(row)
+    if not groups:
+        raise SequenceError(f"{path} has a header but no residues; give {WANTED}")
     predictions = []
     for group in groups.values():
         letters = "".join(row[letter].strip() for row in group)
@@ -138,6 +157,28 @@ def _read_psipred(path: Path, rows: Sequence[str]) -> list[Prediction]:
     fields = [row.split() for row in rows]
     coil_helix_strand = _numbers(path, [row[3:] for row in fields])
     return [_prediction(path, "".join(row[1] for row in fields), coil_helix_strand[:, [1, 2, 0]])]
+
+
+def _read_jpred(path: Path, rows: Sequence[str]) -> Prediction:
+    """Lines `name:v,v,v,` or records `>name`; the sequence is named QUERY, where it is there at all."""
+    values: dict[str, list[str]] = {}
+    name = ""
+    for row in rows:
+        if row.startswith(">"):
+            name = row[1:].strip()
+        elif ":" in row:
+            tag, _, listed = row.partition(":")
+            values[tag.split(";")[-1].strip()] = [value.strip() for value in listed.rstrip(", ").split(",")]
+        else:
+            values.setdefault(name.split(";")[-1], []).extend(row)
+    letters = "".join(values["QUERY"]) if "QUERY" in values else None
+    for tags in JPRED_PROBABILITIES:
+        if values.keys() >= set(tags):
+            if len({len(values[tag]) for tag in tags}) > 1:
+                raise SequenceError(f"{path}: its lines {', '.join(tags)} differ in length; mend the file")
+            outputs = _numbers(path, [values[tag] for tag in tags]).T  # of a network: they do not sum to 1
+            return _prediction(path, letters, outputs / np.maximum(outputs.sum(axis=1, keepdims=True), 1e-6))
+    return _prediction(path, letters, _hard(path, "".join(values.get("jnetpred", []))))
 
 
 def _read_strings(path: Path, rows: Sequence[str]) -> list[Prediction]:
@@ -168,7 +209,7 @@ def _hard(path: Path, states: str) -> Float[np.ndarray, "n 3"]:
         raise SequenceError(
             f"{path}: {states[odd]!r} at position {odd + 1} is no secondary structure; use {SECONDARY_STRUCTURES}"
         )
-    return np.eye(3, dtype=np.float32)[[STATE_OF_LETTER[state] for state in states.upper()]]
+    return np.eye(3, dtype=np.float32)[np.array([STATE_OF_LETTER[state] for state in states.upper()], np.int32)]
 
 
 def _numbers(path: Path, rows: Sequence[Sequence[str]]) -> Float[np.ndarray, "rows columns"]:
@@ -180,6 +221,8 @@ def _numbers(path: Path, rows: Sequence[Sequence[str]]) -> Float[np.ndarray, "ro
 
 def _prediction(path: Path, letters: str | None, values: Float[np.ndarray, "n 3"]) -> Prediction:
     """The prediction with rows that sum to 1 (programs round to three digits)."""
+    if len(values) == 0:
+        raise SequenceError(f"{path} holds the prediction of no residue; give {WANTED}")
     if letters is not None and len(letters) != len(values):
         raise SequenceError(f"{path}: {len(letters)} residues but {len(values)} states; mend the file")
     wrong = ~((values >= 0).all(axis=1) & (values <= 1).all(axis=1) & (values.sum(axis=1) > 0.5))

@@ -1,7 +1,9 @@
 """A protein chain as arrays."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
+from string import ascii_uppercase
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -42,6 +44,16 @@ class Chain:
         rows = [a for a, atom_name in enumerate(self.atom_names) if atom_name == name]
         out[self.residue_of_atom[rows]] = self.positions[rows]
         return out
+
+    @property
+    def insertion_codes(self) -> tuple[str, ...]:
+        """What tells residues of one number apart in a file: nothing for the first, then A, B … Z, then nothing."""
+        seen: Counter[int] = Counter()
+        codes = []
+        for number in self.numbers.tolist():
+            codes.append(("", *ascii_uppercase)[seen[number] % 27])
+            seen[number] += 1
+        return tuple(codes)
 
     @property
     def atomic_numbers(self) -> Float[np.ndarray, "n_atoms"]:

@@ -1,11 +1,11 @@
 """Models as ModelCIF: coordinates, the whole sequence, and the confidence of every residue (section 2.5, output).
 
-`label_seq_id` is the position in the FASTA, residues that are not built stay in `_entity_poly_seq`, and the
-confidence is a local `_ma_qa_metric` of type "normalized score" in [0, 1] (not a pLDDT: it is not an lDDT).
+`label_seq_id` is the position in the FASTA and `auth_seq_id` is `Chain.numbers`, residues that are not built stay in
+`_entity_poly_seq`, and the confidence is a local `_ma_qa_metric` of type "normalized score" in [0, 1] (not a pLDDT: it
+is not an lDDT).
 """
 
-import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,7 @@ import deepmm_jax
 from deepmm_jax.constants import AMINO_ACIDS
 from deepmm_jax.errors import StructureError
 from deepmm_jax.structure.chain import Chain
+from deepmm_jax.structure.write import writing_structure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,8 @@ def write_modelcif(path: Path | str, models: Sequence[ScoredModel], title: str, 
     """Write models, best first, into one ModelCIF file; `map_name` says which density map they were built into.
 
     All models have the chains of the first, by name and whole sequence. The B column is `Chain.b_factors` as given.
-    The file appears whole or not at all. Raises StructureError if there is no model or the chains differ.
+    The file appears whole or not at all. Raises StructureError if there is no model, the chains differ, a position is
+    not finite, or the file cannot be written.
     """
     path = Path(path)
     if not models:
@@ -55,7 +57,7 @@ def write_modelcif(path: Path | str, models: Sequence[ScoredModel], title: str, 
         location="https://pypi.org/project/deepmm-jax/",
         version=deepmm_jax.__version__,
     )
-    asym_units = _asym_units(models[0].chains)
+    asym_units = _asym_units(models)
     metrics = _metric_classes(models, software)
     assembly = modelcif.Assembly(list(asym_units.values()), name="Complete assembly")
     written = [_CoordinateModel(assembly, model, asym_units, metrics) for model in models]
@@ -74,10 +76,8 @@ def write_modelcif(path: Path | str, models: Sequence[ScoredModel], title: str, 
         )
     )
     system.protocols.append(protocol)
-    partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="ascii", errors="backslashreplace") as handle:
+    with writing_structure(path) as partial, partial.open("w", encoding="ascii", errors="backslashreplace") as handle:
         modelcif.dumper.write(handle, [system])
-    os.replace(partial, path)
 
 
 def whole_sequence(chain: Chain) -> str:
@@ -90,19 +90,36 @@ def sequence_positions(chain: Chain) -> Int[np.ndarray, "n_residues"]:
     return 1 + (np.arange(len(chain), dtype=np.int32) if chain.register is None else chain.register)
 
 
-def _asym_units(chains: Sequence[Chain]) -> dict[str, modelcif.AsymUnit]:
+def _asym_units(models: Sequence[ScoredModel]) -> dict[str, modelcif.AsymUnit]:
     """One asymmetric unit per chain name; chains of the same sequence share an entity."""
     entities: dict[str, modelcif.Entity] = {}
     units: dict[str, modelcif.AsymUnit] = {}
-    for chain in chains:
+    numbers = _numbers(chain for model in models for chain in model.chains)
+    for chain in models[0].chains:
         sequence = whole_sequence(chain)
         if chain.name in units:
             raise StructureError(f"Two chains are named {chain.name}; give every chain of a model its own name.")
         if sequence not in entities:
             codes = [letter if letter in AMINO_ACIDS else "UNK" for letter in sequence]
             entities[sequence] = modelcif.Entity(codes, description=f"Protein {len(entities) + 1}")
-        units[chain.name] = modelcif.AsymUnit(entities[sequence], id=chain.name, details=f"Chain {chain.name}")
+        units[chain.name] = modelcif.AsymUnit(
+            entities[sequence],
+            id=chain.name,
+            details=f"Chain {chain.name}",
+            auth_seq_id_map=numbers[chain.name],  # type: ignore[arg-type]
+        )
     return units
+
+
+def _numbers(chains: Iterable[Chain]) -> dict[str, dict[int, tuple[int, str | None]]]:
+    """Number and insertion code by chain name and position, those of the first model that has the residue built."""
+    numbers: dict[str, dict[int, tuple[int, str | None]]] = {}
+    for chain in chains:
+        known = numbers.setdefault(chain.name, {})
+        labels = zip(chain.numbers.tolist(), (code or None for code in chain.insertion_codes), strict=True)
+        for position, label in zip(sequence_positions(chain).tolist(), labels, strict=True):
+            known.setdefault(position, label)
+    return numbers
 
 
 def _metric_classes(models: Sequence[ScoredModel], software: modelcif.Software) -> dict[str, type]:
@@ -136,6 +153,8 @@ class _CoordinateModel(modelcif.model.AbInitioModel):
         for unit, chain, positions in self.parts:
             length = unit.seq_id_range[1]
             inside = all(1 <= position <= length for position in positions)
+            if not np.isfinite(chain.positions).all():
+                raise StructureError(f"Chain {chain.name} of {model.name} has a position that is no number.")
             if length != len(whole_sequence(chain)) or not inside:
                 raise StructureError(
                     f"Chain {chain.name} of {model.name} does not fit the sequence of the first model."

@@ -1,7 +1,9 @@
 """Protein chains from PDB, mmCIF and ModelCIF files: first model, one conformer, heavy atoms (section 2.1)."""
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from math import isfinite
 from pathlib import Path
 
 import gemmi
@@ -10,6 +12,7 @@ import numpy as np
 from deepmm_jax.constants import THREE_TO_ONE
 from deepmm_jax.errors import StructureError
 from deepmm_jax.structure.chain import BACKBONE, Chain
+from deepmm_jax.structure.coordinate_file import parse_structure
 
 
 def read_chains(path: Path | str, model: int = 0) -> list[Chain]:
@@ -17,18 +20,16 @@ def read_chains(path: Path | str, model: int = 0) -> list[Chain]:
 
     The format (PDB, mmCIF, mmJSON; gzip too) is told from the content. Of alternate conformers the one of highest
     occupancy is kept, the first on a tie. Selenomethionine is read as methionine, other modified residues as their
-    parent. Hydrogens, waters, ligands and nucleic acids are dropped, and so are residues without a Cα.
+    parent (X if nothing tells it). Hydrogens, waters, ligands and nucleic acids are dropped, and so are residues
+    without a Cα. Where one name stands for several chains, the later ones are named A2, A3 …
     `Chain.full_sequence` and `Chain.register` are filled where the file gives the whole sequence (SEQRES,
     `_entity_poly_seq`) and it agrees with the residues.
 
     Raises StructureError if the file is missing, is not a structure, or holds no protein in that model.
     """
-    structure = _read_structure(Path(path))
+    structure = parse_structure(Path(path))
     if not 0 <= model < len(structure):
         raise StructureError(f"{path} holds {len(structure)} model(s), not {model + 1}; ask for one that is there.")
-    structure.merge_chain_parts()
-    structure.setup_entities()
-    structure.assign_label_seq_id()
     chains = [_read_chain(chain, structure) for chain in structure[model]]
     found = [chain for chain in chains if chain is not None]
     if not found:
@@ -38,23 +39,7 @@ def read_chains(path: Path | str, model: int = 0) -> list[Chain]:
 
 def count_models(path: Path | str) -> int:
     """Number of models in a structure file; raises StructureError as `read_chains` does."""
-    return len(_read_structure(Path(path)))
-
-
-def _read_structure(path: Path) -> gemmi.Structure:
-    """The file as gemmi sees it; every failure becomes a StructureError."""
-    if not path.is_file():
-        raise StructureError(f"{path} is not a file; give the path of a PDB or mmCIF file.")
-    if path.stat().st_size == 0:
-        raise StructureError(f"{path} is empty; give a PDB or mmCIF file with a model of a protein.")
-    try:
-        structure = gemmi.read_structure(str(path), format=gemmi.CoorFormat.Detect)
-    except (RuntimeError, ValueError, OSError, EOFError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it cannot be parsed"
-        raise StructureError(f"{path} is not a PDB or mmCIF file that can be read ({reason}).") from error
-    if len(structure) == 0 or structure[0].count_atom_sites() == 0:
-        raise StructureError(f"{path} holds no atoms; give a PDB or mmCIF file with a model of a protein.")
-    return structure
+    return len(parse_structure(Path(path)))
 
 
 def one_letter(residue_name: str) -> str | None:
@@ -70,16 +55,22 @@ def one_letter(residue_name: str) -> str | None:
 
 def _read_chain(chain: gemmi.Chain, structure: gemmi.Structure) -> Chain | None:
     """The amino acids of a chain that have a Cα, or None if there is none."""
+    parents = {str(m.res_id): m.parent_comp_id for m in structure.mod_residues if m.chain_name == chain.name}
     letters, numbers, register, residue_of_atom = [], [], [], []
     atoms: list[gemmi.Atom] = []
     names: list[str] = []
+    elements: list[str] = []
     subchain = None
-    for _, alternatives in groupby(chain, key=lambda residue: str(residue.seqid)):
-        residue, conformer = _best_conformer(list(alternatives))
-        letter = one_letter(residue.name)
-        if letter is None or "CA" not in conformer or residue.entity_type is gemmi.EntityType.Water:
+    last = max(
+        (i for i, residue in enumerate(chain) if residue.het_flag == "A" and one_letter(residue.name)), default=-1
+    )
+    for _, places in groupby(enumerate(chain), key=lambda item: str(item[1].seqid)):
+        (place, *_), alternatives = zip(*places, strict=True)
+        residue, conformer = _best_conformer(alternatives)
+        letter = _letter(residue, conformer, parents)
+        if letter is None or "CA" not in conformer:
             continue
-        if residue.het_flag == "H" and residue.entity_type is not gemmi.EntityType.Polymer:
+        if residue.het_flag == "H" and residue.entity_type is not gemmi.EntityType.Polymer and place > last:
             continue  # a free amino acid bound as a ligand
         subchain = subchain or residue.subchain
         residue_of_atom += [len(letters)] * len(conformer)
@@ -87,10 +78,11 @@ def _read_chain(chain: gemmi.Chain, structure: gemmi.Structure) -> Chain | None:
         numbers.append(residue.seqid.num)
         register.append(-1 if residue.label_seq is None else residue.label_seq - 1)
         names += conformer
+        elements += [_element(atom, name, residue) for name, atom in conformer.items()]
         atoms += conformer.values()
     if not letters:
         return None
-    full_sequence = _full_sequence(structure, subchain)
+    full_sequence = _full_sequence(structure, subchain, dict(zip(register, letters, strict=True)))
     known = "".join(full_sequence[i] if 0 <= i < len(full_sequence) else "?" for i in register)
     agrees = bool(full_sequence) and known == "".join(letters) and all(np.diff(register) > 0)
     return Chain(
@@ -99,7 +91,7 @@ def _read_chain(chain: gemmi.Chain, structure: gemmi.Structure) -> Chain | None:
         numbers=np.array(numbers, np.int32),
         positions=np.array([atom.pos.tolist() for atom in atoms], np.float32),
         atom_names=tuple(names),
-        elements=tuple(_element(atom, name) for atom, name in zip(atoms, names, strict=True)),
+        elements=tuple(elements),
         residue_of_atom=np.array(residue_of_atom, np.int32),
         b_factors=np.array([atom.b_iso for atom in atoms], np.float32),
         full_sequence=full_sequence if agrees else None,
@@ -107,7 +99,7 @@ def _read_chain(chain: gemmi.Chain, structure: gemmi.Structure) -> Chain | None:
     )
 
 
-def _best_conformer(alternatives: list[gemmi.Residue]) -> tuple[gemmi.Residue, dict[str, gemmi.Atom]]:
+def _best_conformer(alternatives: Sequence[gemmi.Residue]) -> tuple[gemmi.Residue, dict[str, gemmi.Atom]]:
     """Of the residues at one position the one of highest occupancy, and its heavy atoms by name.
 
     One alternate location is chosen for the whole residue, so that its atoms belong together; an atom that has no such
@@ -121,7 +113,7 @@ def _best_conformer(alternatives: list[gemmi.Residue]) -> tuple[gemmi.Residue, d
     residue = alternatives[best_residue]
     conformer: dict[str, gemmi.Atom] = {}
     for atom in residue:
-        if atom.element.is_hydrogen or not np.isfinite(atom.pos.tolist()).all():
+        if _element(atom, atom.name, residue) in ("H", "D") or not all(map(isfinite, atom.pos.tolist())):
             continue
         name = "SD" if residue.name == "MSE" and atom.name == "SE" else atom.name
         rival = conformer.get(name)
@@ -130,16 +122,31 @@ def _best_conformer(alternatives: list[gemmi.Residue]) -> tuple[gemmi.Residue, d
     return residue, conformer
 
 
-def _element(atom: gemmi.Atom, name: str) -> str:
-    """Element in capitals; backbone atoms and the sulphur of (seleno)methionine are named beyond doubt."""
-    if name in BACKBONE or name == "SD":
-        return name[0]
+def _element(atom: gemmi.Atom, name: str, residue: gemmi.Residue) -> str:
+    """Element in capitals, by the name where that leaves no doubt: without an element column CD could be cadmium."""
+    if name in BACKBONE or residue.name in THREE_TO_ONE or (residue.name, name) == ("MSE", "SD"):
+        return name.lstrip("0123456789")[:1].upper()
     return atom.element.name.upper()
 
 
-def _full_sequence(structure: gemmi.Structure, subchain: str | None) -> str:
-    """One-letter sequence of the entity a subchain belongs to, empty if the file does not give it."""
+def _letter(residue: gemmi.Residue, conformer: Mapping[str, gemmi.Atom], parents: Mapping[str, str]) -> str | None:
+    """One-letter code of a residue of a chain; one that nobody knows is X if it has the backbone of an amino acid."""
+    letter = one_letter(residue.name)
+    if letter in (None, "X"):
+        letter = one_letter(parents.get(str(residue), "")) or letter
+    if letter is None and {"N", "CA", "C"} <= conformer.keys():
+        unknown = gemmi.find_tabulated_residue(residue.name).kind is gemmi.ResidueKind.UNKNOWN
+        return "X" if unknown else None
+    return letter
+
+
+def _full_sequence(structure: gemmi.Structure, subchain: str | None, built: Mapping[int, str]) -> str:
+    """One-letter sequence of the entity a subchain belongs to, empty if the file does not give it.
+
+    Of several residues that the file allows at one place the one that is `built` is taken.
+    """
     entity = next((entity for entity in structure.entities if subchain in entity.subchains), None)
     if entity is None:
         return ""
-    return "".join(one_letter(gemmi.Entity.first_mon(item)) or "X" for item in entity.full_sequence)
+    allowed = [[one_letter(name) or "X" for name in item.split(",")] for item in entity.full_sequence]
+    return "".join(built[i] if built.get(i) in letters else letters[0] for i, letters in enumerate(allowed))

@@ -69,7 +69,9 @@ def superposed_rmsd(mobile: Points, target: Points, weights: Weights | None = No
 def _paired(mobile: Points, target: Points, weights: Weights | None) -> tuple[Points, Points, Weights]:
     """Both point sets with unpaired points at 0, and weights that are 0 there."""
     xp = mobile.__array_namespace__()
+    mobile, target = xp.broadcast_arrays(mobile, target)
     paired = xp.isfinite(mobile).all(-1) & xp.isfinite(target).all(-1)
-    weights = xp.where(paired, xp.ones_like(mobile[..., 0]) if weights is None else weights, 0.0)
+    ones = xp.ones_like(mobile[..., 0])
+    weights = xp.where(paired, ones if weights is None else xp.broadcast_to(weights, ones.shape), 0.0)
     present = paired[..., None]
     return xp.where(present, mobile, 0.0), xp.where(present, target, 0.0), weights

@@ -1,6 +1,7 @@
 """Cα models as chains, and chains as PDB files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import gemmi
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from deepmm_jax.constants import ONE_TO_THREE
 from deepmm_jax.errors import StructureError
+from deepmm_jax.files import atomic_path
 from deepmm_jax.structure.chain import Chain
 
 
@@ -44,44 +46,70 @@ def calpha_chain(
 def write_pdb(path: Path | str, models: Sequence[Sequence[Chain]], title: str = "") -> None:
     """Write models, each a list of chains, as a PDB file; several models are numbered MODEL records.
 
-    Residues keep `Chain.numbers`; the whole sequence, where known, goes into SEQRES.
-    Raises StructureError if the chains do not fit the format: more than 62, names longer than a letter, more than
-    99,999 atoms, or coordinates or residue numbers that overflow their columns.
+    Residues keep `Chain.numbers` (those that share one get insertion codes); the whole sequence, where known, goes
+    into SEQRES. The file appears whole or not at all.
+    Raises StructureError if the file cannot be written, or the chains do not fit the format: more than 62, names
+    longer than a letter, more than 99,999 atoms, or coordinates, B factors or numbers that overflow their columns.
     """
+    path = Path(path)
+    if not models:
+        raise StructureError(f"There is no model to write into {path}; give at least one.")
     for chains in models:
         _check_pdb(path, chains)
     structure = gemmi.Structure()
-    structure.name = title
-    structure.info["_struct.title"] = title
+    structure.info["_struct.title"] = "".join(letter if " " <= letter <= "~" else "?" for letter in title)
     for m, chains in enumerate(models):
         model = gemmi.Model(m + 1)
         for chain in chains:
             model.add_chain(_gemmi_chain(chain))
         structure.add_model(model)
-    structure.setup_entities()
-    for chain in models[0] if models else ():
-        entity = structure.get_entity_of(structure[0][chain.name].get_polymer())
-        if entity is not None and chain.full_sequence:
-            entity.full_sequence = [ONE_TO_THREE.get(letter, "UNK") for letter in chain.full_sequence]
-    structure.write_pdb(str(path), gemmi.PdbWriteOptions(cryst1_record=False))
+    # One entity per chain, lest copies of which other parts are built share a sequence.
+    for chain in {chain.name: chain for chains in reversed(models) for chain in chains}.values():
+        entity = gemmi.Entity(chain.name)
+        entity.entity_type = gemmi.EntityType.Polymer
+        entity.polymer_type = gemmi.PolymerType.PeptideL
+        entity.subchains = [chain.name]
+        entity.full_sequence = [ONE_TO_THREE.get(letter, "UNK") for letter in chain.full_sequence or ""]
+        structure.entities.append(entity)
+    text = structure.make_pdb_string(gemmi.PdbWriteOptions(cryst1_record=False))
+    with writing_structure(path) as partial:
+        partial.write_text(text, encoding="ascii")
 
 
-def _check_pdb(path: Path | str, chains: Sequence[Chain]) -> None:
+@contextmanager
+def writing_structure(path: Path) -> Iterator[Path]:
+    """`atomic_path` for a structure file: what the file system refuses becomes a StructureError."""
+    try:
+        with atomic_path(path) as partial:
+            yield partial
+    except OSError as error:
+        raise StructureError(
+            f"{path} cannot be written ({error.strerror or error}); free some space or give another folder."
+        ) from error
+
+
+def _check_pdb(path: Path, chains: Sequence[Chain]) -> None:
     """Raise StructureError where a PDB file cannot hold the chains."""
     instead = "write mmCIF instead."
+    if len(chains) > PDB_CHAINS:
+        raise StructureError(f"{path} cannot hold {len(chains)} chains, a PDB file ends at {PDB_CHAINS}; {instead}")
     names = [chain.name for chain in chains]
-    if len(chains) > PDB_CHAINS or any(len(name) != 1 for name in names) or len(set(names)) < len(names):
+    if any(len(name) != 1 for name in names) or len(set(names)) < len(names):
         raise StructureError(
             f"{path} cannot hold the chains {', '.join(names)}, PDB names are one unique letter; {instead}"
         )
-    atoms = sum(len(chain.atom_names) for chain in chains)
-    if atoms > PDB_ATOMS:
-        raise StructureError(f"{path} cannot hold {atoms} atoms, a PDB file ends at {PDB_ATOMS}; {instead}")
+    serials = sum(len(chain.atom_names) + 1 for chain in chains)  # the end of a chain has one, too
+    if serials > PDB_ATOMS:
+        raise StructureError(
+            f"{path} cannot hold {serials - len(chains)} atoms, a PDB file ends at {PDB_ATOMS}; {instead}"
+        )
     for chain in chains:
-        outside = (chain.positions <= -999.9995) | (chain.positions >= 9999.9995)
-        if outside.any() or (chain.numbers > 9999).any() or (chain.numbers < -999).any():
+        fits = (chain.positions > -999.9995) & (chain.positions < 9999.9995)
+        numbered = (chain.numbers <= 9999) & (chain.numbers >= -999)
+        coded = len(set(zip(chain.numbers.tolist(), chain.insertion_codes, strict=True))) == len(chain)
+        if not (fits.all() and numbered.all() and coded and (np.abs(chain.b_factors) < 999.995).all()):
             raise StructureError(
-                f"{path} cannot hold chain {chain.name}, a coordinate or number is too large; {instead}"
+                f"{path} cannot hold chain {chain.name}, a coordinate, B factor or number does not fit; {instead}"
             )
 
 
@@ -89,10 +117,12 @@ def _gemmi_chain(chain: Chain) -> gemmi.Chain:
     """The chain as gemmi's tree of residues and atoms."""
     out = gemmi.Chain(chain.name)
     residues = []
-    for letter, number in zip(chain.sequence, chain.numbers.tolist(), strict=True):
+    for letter, number, code in zip(chain.sequence, chain.numbers.tolist(), chain.insertion_codes, strict=True):
         residue = gemmi.Residue()
         residue.name = ONE_TO_THREE.get(letter, "UNK")
-        residue.seqid = gemmi.SeqId(number, " ")
+        residue.seqid = gemmi.SeqId(number, code or " ")
+        residue.subchain = chain.name
+        residue.entity_type = gemmi.EntityType.Polymer
         residues.append(residue)
     positions, b_factors = chain.positions.tolist(), chain.b_factors.tolist()
     for a, r in enumerate(chain.residue_of_atom.tolist()):

@@ -7,9 +7,15 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from deepmm_jax.assessment.click import one_to_one, structure_overlap
+from deepmm_jax.assessment.correspondence import pair_residues
+from deepmm_jax.assessment.report import paired_calpha
+from deepmm_jax.assessment.tm_score import tm_score
+from reference.click_oracle import overlap
+from reference.golden_pairs import golden_pairs
 from reference.tm_score_oracle import decoys
 
 
+SAME_TRACE = ("calpha only", "backbone only", "displaced 1.5", "two chains", "three chains")
 STILL = (np.eye(3), np.zeros(3))
 
 
@@ -61,3 +67,12 @@ def test_a_pair_counts_up_to_three_and_a_half_angstrom(displacement, overlap):
     model = grid.copy()
     model[21, 0] += displacement
     assert structure_overlap(model, grid, *STILL)[0] == pytest.approx(overlap)
+
+
+@pytest.mark.parametrize("pair", [p for p in golden_pairs() if p.name not in SAME_TRACE], ids=lambda pair: pair.name)
+def test_the_oracle_agrees(pair):
+    model, reference = (np.concatenate([c.calpha for c in side]).astype(float) for side in (pair.model, pair.reference))
+    pairs = paired_calpha(pair.model, pair.reference, pair_residues(pair.model, pair.reference))
+    start = tm_score(*pairs, len(reference))
+    ours = structure_overlap(model, reference, start.rotation, start.translation)
+    assert ours == pytest.approx(overlap(model, reference, start.rotation, start.translation), abs=1e-6)

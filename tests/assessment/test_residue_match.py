@@ -4,6 +4,11 @@ import numpy as np
 import pytest
 
 from deepmm_jax.assessment.match import residue_match
+from deepmm_jax.assessment.report import evaluate_model
+from reference.golden_pairs import fingerprint, golden, golden_pairs
+
+
+GOLDEN = golden("matches")
 
 
 def along(*x: float) -> np.ndarray:
@@ -30,3 +35,18 @@ def test_the_cutoff_is_three_angstrom():
 
 def test_nothing_to_match():
     assert residue_match(np.empty((0, 3)), "", along(0.0), "A") == (0.0, None)
+
+
+@pytest.mark.parametrize("pair", golden_pairs(), ids=lambda pair: pair.name)
+def test_chain_comparison_agrees(pair):
+    theirs = GOLDEN[pair.name]
+    assert fingerprint(pair.model) == pytest.approx(theirs["model"], abs=0.01), "the input is another"
+    assert fingerprint(pair.reference) == pytest.approx(theirs["reference"], abs=0.01), "the input is another"
+    ours = evaluate_model(pair.model, pair.reference)
+    for key in ("residue_match", "sequence_match"):
+        assert ours[key] == pytest.approx(theirs[key], abs=0.002), key
+
+
+def test_good_and_bad_models_are_among_the_pairs():
+    matches = np.array([figures["residue_match"] for figures in GOLDEN.values()])
+    assert len(matches) >= 30 and (matches < 0.5).sum() >= 5 and (matches > 0.9).sum() >= 5

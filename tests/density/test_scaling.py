@@ -73,12 +73,55 @@ def test_no_positive_voxel_is_refused(function):
         function(-molecule())
 
 
-def test_real_maps_without_a_length(data_directory):
-    """The estimate without a length stays within the spread that the docstring states (three of the 24 maps)."""
-    for name in ("emd6272_3j9s_A", "emd5185_3j06_deepmm", "vp6_unmasked"):
-        density = read_map(data_directory / "maps" / f"{name}.mrc.gz")
-        atoms = (data_directory / "maps" / f"{name}.pdb").read_text().splitlines()
-        n_residues = sum(line.startswith("ATOM") and line[12:16] == " CA " for line in atoms)
-        volume = float(np.prod(density.step))
-        ratio = top_volume_scale(density.data, volume) / top_volume_scale(density.data, volume, n_residues)
-        assert 0.7 < ratio < 1.4, name
+def test_top_volume_is_the_rule_written_out():
+    """V = 133 Å³ a residue; the highest V / voxel volume voxels; their mean."""
+    data = np.random.default_rng(2).normal(size=(20, 21, 22)).astype(np.float32)
+    voxel, n_residues = 1.1**3, 7
+    count = int(133 * n_residues / voxel)
+    assert count == 699
+    expected = np.sort(data.ravel())[::-1][:count].mean()
+    assert top_volume_scale(data, voxel, n_residues) == pytest.approx(expected, rel=1e-5)
+
+
+def test_large_maps_are_judged_by_a_part_of_their_voxels(monkeypatch):
+    data = molecule(box=60, noise=0.05)
+    whole = contour_level(data)
+    monkeypatch.setattr("deepmm_jax.density.scaling._ENOUGH_VOXELS", 10_000)
+    assert contour_level(data) == pytest.approx(whole, rel=0.05)
+
+
+TRAINABLE = ("emd5137_3los_A", "emd8923_6dw1_A", "emd12528_7nqk_AB", "emd32143_gs_ABGN", "emd6187_3j8x_K")
+
+
+def real_map(data_directory, name):
+    """A map that may be trained on, the densities at its Cα atoms, and how many these are."""
+    density = read_map(data_directory / "maps" / f"{name}.mrc.gz")
+    lines = (data_directory / "maps" / f"{name}.pdb").read_text().splitlines()
+    xyz = [
+        [float(line[i : i + 8]) for i in (30, 38, 46)]
+        for line in lines
+        if line.startswith("ATOM") and line[12:16] == " CA "
+    ]
+    ijk = np.clip(np.rint(density.to_grid(np.array(xyz))).astype(int), 0, np.array(density.shape) - 1)
+    return density, density.data[tuple(ijk.T)], len(xyz)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_estimates_on_real_maps(data_directory, name):
+    """What the docstrings state of the contour and of the scale without a length."""
+    density, at_calpha, n_residues = real_map(data_directory, name)
+    volume = float(np.prod(density.step))
+    ratio = top_volume_scale(density.data, volume) / top_volume_scale(density.data, volume, n_residues)
+    assert 0.7 < ratio < 1.4
+    contour = contour_level(density.data)
+    assert 0.5 < (density.data > contour).sum() * volume / (133 * n_residues) < 1.25
+    assert (at_calpha > contour).mean() >= 0.95
+
+
+def test_a_recommended_contour_may_be_higher_than_the_estimate(data_directory):
+    """EMD-8923, contour 7.68: half of it, the paper's threshold, holds the chain, and so does half the estimate."""
+    density, at_calpha, _ = real_map(data_directory, "emd8923_6dw1_A")
+    assert contour_level(density.data) == pytest.approx(2.47, abs=0.01)
+    assert default_threshold(density.data, 7.68) == 3.84
+    assert (at_calpha > 3.84).mean() > 0.95
+    assert (at_calpha > default_threshold(density.data)).mean() > 0.99

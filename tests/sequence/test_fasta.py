@@ -1,5 +1,6 @@
 """FASTA files as people have them."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,13 @@ def write(folder: Path, content: str | bytes, name: str = "input.fasta") -> Path
         f">query\r{PROTEIN[:12]}\r{PROTEIN[12:]}\r",
         f">query\n{PROTEIN.lower()}*\n",
         f"\ufeff>query\n  {PROTEIN[:10]} {PROTEIN[10:]}  ",
+        f">P1;query\nATPase alpha chain\n{PROTEIN}*\n",
+        gzip.compress(f">query\r\n{PROTEIN}\r\n".encode()),
+        f">query\r\n{PROTEIN}\r\n".encode("utf-16"),
         f"; a comment\n>query\n{PROTEIN[:5]}--{PROTEIN[5:]}..\n\n\n",
     ],
 )
-def test_spelling_of_the_file_does_not_matter(tmp_path: Path, text: str):
+def test_spelling_of_the_file_does_not_matter(tmp_path: Path, text: str | bytes):
     (record,) = read_fasta(write(tmp_path, text))
     assert (record.name, record.letters, record.warnings) == ("query", PROTEIN, ())
 
@@ -39,7 +43,7 @@ def test_several_records_keep_their_order_and_names(tmp_path: Path):
         tmp_path, f">1AKE_1|Chains A, B|kinase\n{PROTEIN}\n>\n{PROTEIN[:15]}\n>sp|P69441|KAD\n{PROTEIN[::-1]}\n"
     )
     records = read_fasta(path)
-    assert [record.name for record in records] == ["1AKE_1|Chains", "sequence_2", "sp|P69441|KAD"]
+    assert [record.name for record in records] == ["1AKE_1", "sequence_2", "sp|P69441|KAD"]
     assert [record.letters for record in records] == [PROTEIN, PROTEIN[:15], PROTEIN[::-1]]
 
 
@@ -55,8 +59,31 @@ def test_rare_letters_become_x_with_a_warning(tmp_path: Path):
     assert "seleno" in warning and "U3, O4, B5, Z6, J7" in warning and "5 of 13" in warning
 
 
-def test_alanine_and_glycine_are_no_nucleotides(tmp_path: Path):
-    assert read_fasta(write(tmp_path, ">silk\nGAGAGAGAGAGA\n"))[0].letters == "GAGAGAGAGAGA"
+def test_copies_of_a_chain_are_records_with_names_of_their_own(tmp_path: Path):
+    records = read_fasta(write(tmp_path, f">a\n{PROTEIN}\n>a\n{PROTEIN}\n>a_2\n{PROTEIN}\n"))
+    assert [record.name for record in records] == ["a", "a_2", "a_2_2"]
+
+
+def test_a_record_for_several_chains_is_to_be_repeated(tmp_path: Path):
+    record = f">1AKE_1|Chains A, B[auth X]|kinase|E. coli (562)\n{PROTEIN}\n"
+    (once,) = read_fasta(write(tmp_path, record))
+    assert "'1AKE_1' stands for the chains A, B[auth X]; repeat it" in once.warnings[0]
+    assert [r.warnings for r in read_fasta(write(tmp_path, record * 2))] == [(), ()]
+    (single,) = read_fasta(write(tmp_path, record.replace("Chains A, B[auth X]", "Chain A")))
+    assert (single.name, single.warnings) == ("1AKE_1", ())
+
+
+@pytest.mark.parametrize("letters", ["GAGAGAGAGAGA", "AAAAAAAAAAAA"])
+def test_repeats_of_two_letters_are_taken_as_protein_with_a_warning(tmp_path: Path, letters: str):
+    (record,) = read_fasta(write(tmp_path, f">silk\n{letters}\n"))
+    assert record.letters == letters
+    assert "taken as a protein" in record.warnings[0]
+
+
+@pytest.mark.parametrize("letters", ["GAGAGSGAGAGSGAGAGY", "GATCGATTGACCTAGX", "MKGATTACAGATTACA"])
+def test_few_letters_make_no_nucleotides(tmp_path: Path, letters: str):
+    (record,) = read_fasta(write(tmp_path, f">odd\n{letters}\n"))
+    assert (record.letters, record.warnings) == (letters, ())
 
 
 @pytest.mark.parametrize(
@@ -64,10 +91,16 @@ def test_alanine_and_glycine_are_no_nucleotides(tmp_path: Path):
     [
         ("", "is empty"),
         (" \n\n", "is empty"),
-        (b"\x1f\x8b\x08\x00\x00\x00", "binary"),
+        (b"\x1f\x8b\x08\x00\x00\x00", "cannot be read"),
+        (bytes(range(256)), "binary"),
+        ("; a comment\n", "holds no sequence"),
+        ("ATOM      1  CA  ALA A   1      11.000  12.000  13.000\n", "is a structure, not a sequence"),
+        ("data_x\nloop_\n_atom_site.id\n1\n", "is a structure, not a sequence"),
+        (f">a\n{PROTEIN}\n" * 1001, "holds 1001 sequences"),
         (">one\n>two\n" + PROTEIN, "'one' has no sequence"),
         (">good\n" + PROTEIN + "\n>gene\nATGCGTATTATTCTGCTGGGC\n", "'gene' is made of nucleotides"),
-        (">rna\nAUGCGUAUUAUUCUGCUGGGC\n", "'rna' is made of nucleotides"),
+        (">rna\nAUGCGUAUUAUUCUGCUGGGC\n", "so it is RNA"),
+        (">gaps\nATGCNNNNATGCATGCATRYGCATGCATGCATGCATGCATGCATGCAT\n", "so it is DNA"),
         (">numbered\n1 MRIILLGAPG 11 AGKGTQAQFI\n", "'numbered' holds '1' at position 1"),
         (">stop\nMRIILLGAPG*AGKGTQAQFI\n", "'stop' holds '*' at position 11"),
         (b">latin\nMRIILLGAPG\xe4GKGTQAQFI\n", "'latin' holds '\ufffd' at position 11"),

@@ -77,6 +77,31 @@ Pred: EC
   AA: AG
 """
 
+JNET = """
+jnetpred:-,H,E,E,-,
+JNETCONF:9,7,6,3,9,
+JNETPROPE:0.010,0.060,0.800,0.500,0.000,
+JNETPROPH:0.011,0.900,0.100,0.200,0.000,
+JNETPROPC:0.979,0.040,0.100,0.300,1.000,
+"""
+CONCISE = (
+    JNET
+    + """JNETJURY:*,*,,,,
+Lupas_21:-,-,-,-,-,
+align1;QUERY:E,K,V,A,G,
+align2;UniRef90_Q0:E,K,-,A,G,
+"""
+)
+JPRED_FASTA = """>QUERY
+EKV
+AG
+>jnetpred
+-HE
+E-
+>JNETCONF
+97639
+"""
+
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "prediction.txt"
@@ -86,8 +111,14 @@ def write(folder: Path, text: str) -> Path:
 
 @pytest.mark.parametrize(
     "text",
-    [SPD3, SPD3.replace("\n", "\r\n"), SPD33, SS2, SS2.split("\n\n")[1], PORTER, NETSURFP, SPOT_1D, S4PRED],
-    ids=["spd3", "crlf", "spd33", "ss2", "ss", "porter5", "netsurfp", "spot1d", "s4pred"],
+    [
+        *(SPD3, SPD3.replace("\n", "\r\n"), SPD33, SS2, SS2.split("\n\n")[1], PORTER, NETSURFP, SPOT_1D, S4PRED),
+        *(JNET, JNET.replace("PROPE", "PROPB"), CONCISE),
+    ],
+    ids=[
+        *("spd3", "crlf", "spd33", "ss2", "ss", "porter5", "netsurfp", "spot1d", "s4pred"),
+        *("jnet", "jnet program", "concise"),
+    ],
 )
 def test_probabilities_are_the_same_in_every_layout(tmp_path: Path, text: str):
     p = read_secondary_structure(write(tmp_path, text), LETTERS)
@@ -105,12 +136,21 @@ def test_probabilities_are_the_same_in_every_layout(tmp_path: Path, text: str):
         "EKVAG\nCHEEC\n",
         ">q\nEKVAG\nCHEE~\n",
         HORIZ,
+        "\n".join(line for line in HORIZ.split("\n") if "AA:" not in line),
+        JNET[: JNET.index("JNETPROPE")],
+        JPRED_FASTA,
         "L\nH\nE\nE\nP",
     ],
 )
 def test_hard_states_become_zero_and_one(tmp_path: Path, text: str):
     p = read_secondary_structure(write(tmp_path, text), LETTERS)
     np.testing.assert_array_equal(p, np.eye(3)[[2, 0, 1, 1, 2]])
+
+
+def test_outputs_of_a_network_that_do_not_sum_to_one_are_scaled(tmp_path: Path):
+    weak = JNET.replace("0.010,0.060", "0.002,0.060").replace("0.011,", "0.002,").replace("0.979", "0.196")
+    p = read_secondary_structure(write(tmp_path, weak), LETTERS)
+    np.testing.assert_allclose(p[0], [0.01, 0.01, 0.98], atol=1e-6)
 
 
 def test_rounded_probabilities_sum_to_one(tmp_path: Path):
@@ -151,6 +191,12 @@ def test_the_prediction_for_the_sequence_is_found_among_several(tmp_path: Path):
         (SS2 + "end of file\n", LETTERS, "'end of file' is not a PSIPRED row"),
         ("EKVAG\nCHE\n", LETTERS, "5 residues but 3 states"),
         ("# PSIPRED VFORMAT\n\n", LETTERS, "is empty"),
+        (SPOT_1D.split("\n")[0], LETTERS, "a header but no residues"),
+        (CONCISE, "EKVAR", "residue 5 is G, in the sequence R"),
+        (JPRED_FASTA, "EKVAR", "residue 5 is G, in the sequence R"),
+        (JNET, "EKVA", "it holds 5 residues, the sequence 4"),
+        (JNET.replace(",1.000", ""), LETTERS, "differ in length"),
+        ("jnetpred:\n", LETTERS, "no residue"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_file_and_place(tmp_path: Path, text: str, letters: str, complaint: str):
@@ -163,6 +209,6 @@ def test_what_does_not_fit_is_refused_with_file_and_place(tmp_path: Path, text: 
 def test_missing_and_binary_files_are_named(tmp_path: Path):
     with pytest.raises(SequenceError, match=r"absent\.spd3 cannot be read"):
         read_secondary_structure(tmp_path / "absent.spd3", LETTERS)
-    (tmp_path / "model.bin").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(SequenceError, match=r"model\.bin cannot be read as text"):
+    (tmp_path / "model.bin").write_bytes(b"H\xfe\x00\x80")
+    with pytest.raises(SequenceError, match=r"model\.bin is a binary file"):
         read_secondary_structure(tmp_path / "model.bin", LETTERS)

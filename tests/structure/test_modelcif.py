@@ -95,6 +95,33 @@ def test_all_atoms_and_copies_of_a_chain(tmp_path):
     assert len(gemmi.read_structure(str(path)).entities) == 1
 
 
+def test_seventy_chains_and_more_than_99999_atoms_are_written_and_read(tmp_path):
+    names = [a + b for a in "ABCDEFG" for b in "abcdefghij"]
+    (chain,) = read_chains(EXAMPLE)
+    chain = replace(chain, full_sequence=chain.sequence + "K", register=np.arange(len(chain), dtype=np.int32))
+    path = tmp_path / "capsid.cif"
+    write_modelcif(path, [ScoredModel(chains=tuple(replace(chain, name=name) for name in names))], title="A capsid")
+    again = read_chains(path)
+    assert [copy.name for copy in again] == names
+    assert sum(len(copy.positions) for copy in again) == 70 * 1656
+    for copy in again:
+        np.testing.assert_array_equal(copy.positions, chain.positions)
+        assert (copy.sequence, copy.full_sequence) == (chain.sequence, chain.full_sequence)
+    structure = gemmi.read_structure(str(path))
+    assert (structure[0].count_atom_sites(), len(structure.entities)) == (70 * 1656, 1)
+
+
+def test_residues_keep_the_numbers_of_their_chain(tmp_path):
+    chain = calpha_chain("A", SEQUENCE, trace(0, len(SEQUENCE)))
+    chain = replace(chain, numbers=np.array([-3, -2, -1, 52, 52, 52, *range(60, 65)], np.int32))
+    path = tmp_path / "model.cif"
+    write_modelcif(path, [ScoredModel(chains=(chain,))], title="Numbers")
+    atoms = table(gemmi.cif.read(str(path)).sole_block(), "atom_site")
+    assert [row["label_seq_id"] for row in atoms] == [str(i) for i in range(1, 12)]
+    assert [row["auth_seq_id"] for row in atoms] == [str(i) for i in chain.numbers]
+    assert [row["pdbx_PDB_ins_code"] for row in atoms] == [*[None] * 4, "A", "B", *[None] * 5]
+
+
 def test_ten_models_of_400_residues_take_less_than_two_seconds(tmp_path):
     sequence = "ACDEFGHIKLMNPQRSTVWY" * 20
     models = []
@@ -118,4 +145,6 @@ def test_models_that_disagree_are_refused_and_leave_no_file(tmp_path, models):
     other = calpha_chain("A", SEQUENCE + "K", trace(2, 12))
     with pytest.raises(StructureError, match="does not fit"):
         write_modelcif(path, [models[0], ScoredModel(chains=(other,))], title="Longer")
+    with pytest.raises(StructureError, match="no number"):
+        write_modelcif(path, [ScoredModel(chains=(replace(chain, positions=chain.positions * np.nan),))], title="NaN")
     assert list(tmp_path.iterdir()) == []

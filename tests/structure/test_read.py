@@ -112,6 +112,51 @@ def test_without_an_element_column_a_calpha_is_carbon(tmp_path):
     assert chain.elements == ("C", "C")
 
 
+def test_hydrogens_are_dropped_however_they_are_named(tmp_path):
+    names = ("1HB ", "HD11", " HA ", "HG  ", "HO  ", "HE2 ", " D  ", "2DB ")
+    path = write(
+        tmp_path / "a.pdb",
+        line(1, " CA", "LEU", 1, 0.0, element=""),
+        line(2, "CD1", "LEU", 1, 1.0, element=""),  # shifted by one column: not cadmium
+        *(line(3, name, "LEU", 1, 2.0, element="") for name in names),
+        line(4, " D1", "LEU", 1, 2.0, element="D"),
+    )
+    (chain,) = read_chains(path)
+    assert (chain.atom_names, chain.elements) == (("CA", "CD1"), ("C", "C"))
+
+
+def test_residues_of_zero_occupancy_are_kept(tmp_path):
+    path = write(tmp_path / "a.pdb", line(1, " CA", "GLY", 1, 0.0, occupancy=0.0), line(2, " CA", "SER", 2, 3.8))
+    assert read_chains(path)[0].sequence == "GS"
+
+
+def test_modified_and_renamed_residues_are_their_parents_and_unknown_ones_are_x(tmp_path):
+    renamed = ("HSD", "HIE", "HIP", "CYX", "ASH", "GLH", "LYN")
+    path = write(
+        tmp_path / "a.pdb",
+        "MODRES 1XYZ ZZ1 A    1  LYS  A LYSINE THAT NO TABLE HOLDS\n",
+        line(1, " CA", "ZZ1", 1, 0.0, het=True),
+        *(line(2, name, "ZZ2", 2, 3.8, het=True, element=name[1]) for name in (" N", " CA", " C")),
+        line(5, " CA", "ZZ3", 3, 7.6, het=True),  # no backbone: not even an amino acid
+        *(line(i, " CA", name, i, 3.8 * i) for i, name in enumerate(renamed, start=6)),
+        *(line(20 + i, " CA", name, 20 + i, 90.0 + i, het=True) for i, name in enumerate(("SEP", "CSO", "SEC", "PYL"))),
+        line(30, " CA", "GLY", 30, 120.0),
+    )
+    assert read_chains(path)[0].sequence == "KXHHHCDEKSCXXG"
+
+
+def test_a_file_of_hetatm_records_alone_is_a_chain(tmp_path):
+    path = write(tmp_path / "a.pdb", *(line(i, " CA", "MSE", i, 3.8 * i, het=True) for i in range(1, 4)))
+    assert read_chains(path)[0].sequence == "MMM"
+
+
+def test_a_sequence_that_disagrees_with_the_residues_is_not_taken(tmp_path):
+    residues = (line(1, " CA", "GLY", 2, 3.8), line(2, " CA", "VAL", 3, 7.6))
+    for seqres in ("SEQRES   1 A    4  SER GLY LEU ALA\n", "SEQRES   1 A    1  GLY\n"):
+        (chain,) = read_chains(write(tmp_path / "a.pdb", seqres, *residues))
+        assert (chain.sequence, chain.full_sequence, chain.register) == ("GV", None, None)
+
+
 def test_seqres_gives_the_register_of_what_is_built(tmp_path):
     path = write(
         tmp_path / "a.pdb",
@@ -148,7 +193,7 @@ def test_models_are_counted_and_chosen(tmp_path):
             b"data_x\nloop_\n_atom_site.id\n_atom_site.type_symbol\n1\n",
             "not a PDB or mmCIF file|no atoms",
         ),
-        ("binary.pdb", bytes(range(256)) * 20, "holds no atoms|not a PDB"),
+        ("binary.pdb", bytes(range(256)) * 20, "is a binary file"),
         ("fake.pdb.gz", b"not gzip at all", "holds no atoms|not a PDB"),
         ("rna.pdb", line(1, " P", "A", 1, 0.0, element="P").encode(), "no protein residue"),
         ("water.pdb", line(1, " O", "HOH", 1, 0.0, element="O", het=True).encode(), "no protein residue"),
@@ -167,9 +212,9 @@ def test_a_truncated_gzip_and_a_missing_file_are_told_apart(tmp_path):
     truncated.write_bytes(gzip.compress(EXAMPLE.read_bytes())[:200])
     with pytest.raises(StructureError, match=r"cut\.pdb\.gz"):
         read_chains(truncated)
-    with pytest.raises(StructureError, match="is not a file"):
+    with pytest.raises(StructureError, match=r"missing\.pdb cannot be read \(No such file"):
         read_chains(tmp_path / "missing.pdb")
-    with pytest.raises(StructureError, match="is not a file"):
+    with pytest.raises(StructureError, match="Is a directory"):
         read_chains(tmp_path)
 
 

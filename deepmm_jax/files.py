@@ -1,0 +1,44 @@
+"""Files that appear whole or not at all, whatever stops the program: every writer of the library uses `atomic_path`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+_PREFIX = ".partial-"
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path`, of the same suffix, whose file becomes `path` when the block ends.
+
+    Until then an earlier file of that name stays as it was, and it stays if the block raises; the temporary file is
+    then removed. The bytes are on the disk before the name is, so that neither a full disk nor a power cut leaves a
+    stump. A symbolic link keeps pointing at what is replaced; a device such as /dev/stdout is written straight.
+    Raises OSError with `path` as its file name.
+    """
+    path = Path(path)
+    target = path.resolve()
+    if target.exists() and not target.is_file() and not target.is_dir():
+        yield path
+        return
+    partial = target.with_name(f"{_PREFIX}{os.getpid()}-{target.name}")
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, target)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, str(partial), partial):
+            raise type(error)(error.errno, error.strerror, str(path)) from error
+        raise
+    finally:
+        with suppress(OSError):  # not there: moved to its place, or never made
+            partial.unlink()
+
+
+def remove_partial(directory: Path) -> None:
+    """Remove what runs that were killed in the middle of a write have left in a folder."""
+    for partial in directory.glob(f"{_PREFIX}*"):
+        partial.unlink(missing_ok=True)
