@@ -1,10 +1,10 @@
-# make install | lint | test | test-fast | demo | bench | lock | build
+# make install | lint | test | test-fast | test-slow | coverage | demo | bench | golden | lock | build
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-.PHONY: install lint format test test-fast demo bench lock build clean
+.PHONY: install lint format test test-fast test-slow coverage demo bench golden lock build clean
 
 install: $(STAMP)
 
@@ -27,12 +27,19 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install
-	$(PYTEST)
+# All tests: the fast ones say which lines of deepmm_jax none of them runs, and fail below the share in pyproject.toml.
+test: coverage test-slow
 
 # At most 90 seconds on two cores.
 test-fast: install
 	$(PYTEST) -m "not slow"
+
+test-slow: install
+	$(PYTEST) -m slow
+
+# Tracing makes tests half as slow again, so the slow ones go without.
+coverage: install
+	$(PYTEST) -m "not slow" --cov --cov-report=term-missing
 
 # Map to Cα model of the example that ships with the program.
 demo: install
@@ -41,6 +48,16 @@ demo: install
 # Seconds by stage on the example; benchmarks/accuracy.py needs the data folder.
 bench: install
 	$(BIN)/python benchmarks/speed.py
+
+# The figures of other programs in tests/golden, made anew; needs TMscore and mkdssp: apt-get install tm-align dssp
+ORACLES := build/oracles
+golden: install $(ORACLES)/.installed
+	$(BIN)/python tests/golden/make/golden.py $(ORACLES)/bin/python
+
+$(ORACLES)/.installed:
+	$(PYTHON) -m venv $(ORACLES)
+	$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check cctbx-base==2025.11
+	touch $@
 
 # Run with Python 3.11 on Linux after changing a dependency; takes some minutes.
 lock: install

@@ -1,5 +1,6 @@
 """From a map and sequences to ranked models: Figure 1a, one call a box."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from scipy.spatial import KDTree
 
 from deepmm_jax.alignment.ranking import align_paths
 from deepmm_jax.alignment.values import CalphaModels
-from deepmm_jax.config import BuildConfig
+from deepmm_jax.config import BuildConfig, TracingConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mask import crop_to_density
 from deepmm_jax.density.resample import resample_map
@@ -24,6 +25,8 @@ from deepmm_jax.tracing.graph import PointGraph, build_graph
 from deepmm_jax.tracing.paths import trace_paths
 from deepmm_jax.tracing.points import find_local_dense_points
 
+
+log = logging.getLogger(__name__)
 
 OCCUPIED_RADIUS = 3.0
 """Å around a built Cα that later chains may not use."""
@@ -74,9 +77,11 @@ def build_chains(
 ) -> list[CalphaModels]:
     """Models of each chain in the order given; each takes the main chain that the best models before it left.
 
-    Raises NothingBuiltError, naming the chain, if one of them cannot be built.
+    A chain that cannot be built has one model without a residue, and the log says why. Raises NothingBuiltError if
+    none of them can.
     """
     models: list[CalphaModels] = []
+    failures: list[str] = []
     for number, profile in enumerate(chains):
         label = "" if len(chains) == 1 else f" {number + 1}"
         free = without_occupied(evidence, models)
@@ -85,25 +90,40 @@ def build_chains(
         except NothingBuiltError as reason:
             if len(chains) == 1:
                 raise
-            raise NothingBuiltError(f"chain{label} of {len(chains)}, {profile.name}: {reason}") from reason
+            models.append(unbuilt(len(profile)))
+            failures.append(f"chain{label} of {len(chains)}, {profile.name}, is not built: {reason}")
+            log.warning("%s", failures[-1])
+    if failures and len(failures) == len(chains):
+        raise NothingBuiltError(f"none of the {len(chains)} chains can be built; {failures[0]}")
     return models
+
+
+def unbuilt(n_residues: int) -> CalphaModels:
+    """One model of a chain that has no residue."""
+    return CalphaModels(
+        positions=np.full((1, n_residues, 3), np.nan, np.float32),
+        built=np.zeros((1, n_residues), bool),
+        scores=np.zeros(1, np.float32),
+        mscores=np.zeros(1, np.float32),
+        support=np.zeros((1, n_residues), np.float32),
+    )
 
 
 def trace_calpha(
     evidence: Evidence, profile: SequenceProfile, config: BuildConfig, *, seed: int, run: StageRunner, label: str = ""
 ) -> CalphaModels:
     """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
-    graph = run(f"points{label}", main_chain_graph, evidence, config)
+    graph = run(f"points{label}", main_chain_graph, evidence, config.tracing)
     paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
     points = type_points(evidence, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
     return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
 
 
-def main_chain_graph(evidence: Evidence, config: BuildConfig) -> PointGraph:
+def main_chain_graph(evidence: Evidence, config: TracingConfig) -> PointGraph:
     """Local dense points of the main-chain probability, joined where their voxels touch."""
     place = (evidence.main_chain, evidence.step, evidence.origin)
-    points = find_local_dense_points(*place, config.tracing)
-    return build_graph(points, *place, bandwidth=config.tracing.bandwidth)
+    points = find_local_dense_points(*place, config)
+    return build_graph(points, *place, bandwidth=config.bandwidth)
 
 
 def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evidence:

@@ -1,18 +1,25 @@
 """Stages of a run: each is timed, shown to an observer, and kept so that a later run need not compute it again."""
 
 import hashlib
-import os
+import logging
 import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from deepmm_jax import __version__
+from deepmm_jax.files import atomic_path, remove_partial
 
+
+log = logging.getLogger(__name__)
+
+DEPENDENCIES = ("jax", "jaxlib", "flax", "numpy", "scipy", "numba")
+"""Packages that compute."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,7 +41,10 @@ def no_observer(stage: str, value: Any, seconds: float, *, restored: bool = Fals
 
 @dataclass(frozen=True)
 class StageStore:
-    """Results of stages in a folder, one file a stage, named by the hash of everything that the stage was given."""
+    """Results of stages in a folder, one file a stage, named by the hash of everything that the stage was given.
+
+    A file begins with the SHA-256 of the rest. Pickles run code when they are read: keep to folders you trust.
+    """
 
     directory: Path
 
@@ -42,21 +52,27 @@ class StageStore:
         """The kept value, or None; a damaged file counts as absent."""
         try:
             with self._file(stage, key).open("rb") as stream:
+                stated = stream.read(hashlib.sha256().digest_size)
+                start = stream.tell()
+                if hashlib.file_digest(stream, "sha256").digest() != stated:
+                    return None
+                stream.seek(start)
                 return pickle.load(stream)
-        except Exception:  # damaged bytes can make pickle raise anything
+        except Exception:  # what another version wrote can make pickle raise anything
             return None
 
     def put(self, stage: str, key: str, value: Any) -> None:
-        """Keep a value; the file appears whole or not at all. An earlier result of the same stage goes."""
+        """Keep a value; the file appears whole or not at all. Earlier results of the same stage go. Raises OSError."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        remove_partial(self.directory)
         path = self._file(stage, key)
-        partial = path.with_suffix(".partial")
-        try:
-            with partial.open("wb") as stream:
-                pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic_path(path) as partial, partial.open("wb+") as stream:
+            stream.write(bytes(hashlib.sha256().digest_size))
+            pickle.dump(value, stream, protocol=pickle.HIGHEST_PROTOCOL)
+            stream.seek(hashlib.sha256().digest_size)
+            state = hashlib.file_digest(stream, "sha256").digest()
+            stream.seek(0)
+            stream.write(state)
         for old in self.directory.glob(f"{stage.replace(' ', '-')}.*.pickle"):
             if old != path:
                 old.unlink()
@@ -75,19 +91,42 @@ class StageRunner:
     """Read kept results (`--resume`); they are written whenever there is a store."""
 
     def __call__(self, stage: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(*args, **kwargs)`, or what this version made of the same function and arguments before."""
+        """`function(*args, **kwargs)`, or what this program made of the same function and arguments before.
+
+        A value that cannot be written is used all the same, with a warning in the log.
+        """
         self.observer(stage, None, 0.0)
         started = time.perf_counter()
-        name = (__version__, function.__module__, function.__qualname__)
-        key = "" if self.store is None else digest((*name, args, kwargs))
+        name = (function.__module__, function.__qualname__)
+        key = "" if self.store is None else digest((program_digest(), *name, args, kwargs))
         value = self.store.get(stage, key) if self.store is not None and self.reuse else None
         restored = value is not None
         if value is None:
             value = function(*args, **kwargs)
             if self.store is not None:
-                self.store.put(stage, key, value)
+                try:
+                    self.store.put(stage, key, value)
+                except OSError as error:  # the model at the end is small, and there may be room for it
+                    log.warning("stage %s is not kept for --resume: %s", stage, error)
         self.observer(stage, value, time.perf_counter() - started, restored=restored)
         return value
+
+
+@cache
+def program_digest() -> str:
+    """SHA-256 of the library's source and of the versions of what its numbers depend on: an edited program is another.
+
+    Takes some milliseconds, once in a process.
+    """
+    package = Path(__file__).resolve().parent
+    sources = {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("*.py")}
+    state = hashlib.sha256()
+    for name in sorted(sources):
+        state.update(f"{name} {len(sources[name])} ".encode())
+        state.update(sources[name])
+    for name in DEPENDENCIES:
+        state.update(f"{name} {version(name)} ".encode())
+    return state.hexdigest()
 
 
 def digest(value: Any) -> str:

@@ -12,6 +12,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Before the first use of a device: sharded functions run on two of them, even on a laptop.
 jax.config.update("jax_num_cpu_devices", 2)
+# Arrays of different rank meet by an explicit axis or not at all: (n,) + (n, n) is a slip as often as it is meant.
+jax.config.update("jax_numpy_rank_promotion", "raise")
 # Reruns skip XLA's compiler; the folder is the user's own, because cached programs are trusted code.
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "deepmm-jax" / "xla-tests"
 jax.config.update("jax_compilation_cache_dir", str(CACHE))

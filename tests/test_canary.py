@@ -1,4 +1,4 @@
-"""The installed jaxlib computes what NumPy computes.
+"""The installed jaxlib computes what NumPy computes, and the nets that the tests are held by are there.
 
 jax 0.10.2 silently returns wrong rows on CPUs for jit(vmap(matvec -> reduce)) (jax-ml/jax#39103), the shape of a
 mean-shift step. pyproject.toml excludes it; this catches an environment that has it all the same, or its successor.
@@ -7,6 +7,10 @@ mean-shift step. pyproject.toml excludes it; this catches an environment that ha
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jaxtyping import TypeCheckError
+
+from deepmm_jax.structure.superposition import rmsd
 
 
 def test_jitted_vmap_of_matvec_then_reduce():
@@ -22,3 +26,15 @@ def test_jitted_vmap_of_matvec_then_reduce():
 
 def test_excluded_version_is_not_installed():
     assert jax.__version__ != "0.10.2"
+
+
+def test_arrays_of_different_rank_do_not_meet_silently():
+    with pytest.raises(ValueError, match="rank_promotion"):
+        jnp.ones(3) + jnp.ones((2, 3))
+
+
+def test_a_wrong_shape_is_noticed_and_so_is_a_warning():
+    with pytest.raises(TypeCheckError, match="mobile"):
+        rmsd(np.zeros((4, 2)), np.zeros((4, 2)))
+    with pytest.raises(RuntimeWarning):
+        np.log(np.zeros(1))

@@ -111,9 +111,21 @@ def test_chain_that_finds_nothing_is_named(models: CalphaModels, evidence: Evide
     with pytest.raises(NothingBuiltError, match="No voxel has a main-chain probability above 0"):
         build_chains(nothing, [profile], CONFIG)
     twin = replace(profile, name="twin")
-    with pytest.raises(NothingBuiltError, match="chain 1 of 2, twin: No voxel"):
+    with pytest.raises(NothingBuiltError, match="none of the 2 chains .*; chain 1 of 2, twin, is not built: No"):
         build_chains(nothing, [twin, profile], CONFIG)
     assert not without_occupied(nothing, [models]).main_chain.any()
+
+
+def test_chain_that_cannot_be_built_does_not_take_the_others_with_it(
+    models: CalphaModels, evidence: Evidence, profile: SequenceProfile, caplog: pytest.LogCaptureFixture
+):
+    """Of two chains of 214 residues, the second finds no density for its own."""
+    twin = replace(profile, name="twin")
+    first, second = build_chains(evidence, [profile, twin], CONFIG, seed=3)
+    np.testing.assert_array_equal(first.positions, models.positions)
+    assert len(second) == 1 and not second.built.any() and np.isnan(second.positions).all()
+    assert (second.scores[0], second.mscores[0]) == (0, 0)
+    assert "chain 2 of 2, twin, is not built: " in caplog.text
 
 
 def test_missing_network_is_noticed_before_any_work(rng: np.random.Generator):

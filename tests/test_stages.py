@@ -1,6 +1,9 @@
 """Stages: what is kept, what is computed again, and what the observer hears."""
 
+import errno
 import pickle
+import shutil
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -137,7 +140,7 @@ def test_only_a_run_that_resumes_takes_kept_values(tmp_path: Path):
     assert observer[-1] == ("doubling", 8, True)
 
 
-def test_other_arguments_function_or_version_are_computed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_other_arguments_function_or_program_are_computed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run = StageRunner(store=StageStore(tmp_path), reuse=True)
     run("doubling", doubled, 4)
     assert (run("doubling", doubled, 5), calls) == (10, 2)
@@ -145,19 +148,20 @@ def test_other_arguments_function_or_version_are_computed_anew(tmp_path: Path, m
     assert run("doubling", divmod, 5, 3) == (1, 2)
     assert (run("doubling", doubled, 5, times=3), calls) == (15, 4), "one result a stage is kept"
     assert (run("doubling", doubled, 5, times=3), calls) == (15, 4)
-    monkeypatch.setattr(stages, "__version__", "another")
+    monkeypatch.setattr(stages, "program_digest", lambda: "of an edited program")
     assert (run("doubling", doubled, 5, times=3), calls) == (15, 5)
 
 
 @pytest.mark.parametrize(
-    "damage", [b"", b"no pickle", "half", b"cnosuchmodule\nThing\n.", b"\x80\x05\x8c\x04\xff\xff\xff\xff."]
+    "damage", [b"", b"no pickle", "half", "bit", b"cnosuchmodule\nThing\n.", b"\x80\x05\x8c\x04\xff\xff\xff\xff."]
 )
 def test_damaged_file_is_computed_anew(tmp_path: Path, damage: bytes | str):
     run = StageRunner(store=StageStore(tmp_path), reuse=True)
     run("big stage", np.arange, 1000)
     (file,) = tmp_path.glob("big-stage.*.pickle")
     content = file.read_bytes()
-    file.write_bytes(content[: len(content) // 2] if isinstance(damage, str) else damage)
+    flipped = content[:-50] + bytes([content[-50] ^ 1]) + content[-49:]
+    file.write_bytes({"half": content[: len(content) // 2], "bit": flipped}.get(str(damage), b"") or bytes(damage))
     np.testing.assert_array_equal(run("big stage", np.arange, 1000), np.arange(1000))
     assert file.read_bytes() == content, "and kept again"
 
@@ -170,6 +174,37 @@ def test_value_appears_whole_or_not_at_all(tmp_path: Path):
     assert store.get("stage", "a" * 64) == 1
     assert store.get("stage", "b" * 64) is None
     assert [path.suffix for path in tmp_path.iterdir()] == [".pickle"]
+
+
+def test_value_that_cannot_be_written_is_used_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("deepmm_jax.files.os.replace", full)
+    assert StageRunner(store=StageStore(tmp_path))("doubling", doubled, 4) == 8
+    assert not list(tmp_path.iterdir())
+    assert "stage doubling is not kept for --resume: [Errno 28] No space left on device" in caplog.text
+
+
+def test_program_is_its_source_and_what_it_computes_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An edit anywhere in the library makes another program, in some milliseconds."""
+    here = stages.program_digest()
+    package = Path(stages.__file__).parent
+    shutil.copytree(package, tmp_path / "deepmm_jax", ignore=shutil.ignore_patterns("checkpoints", "examples"))
+    monkeypatch.setattr(stages, "__file__", str(tmp_path / "deepmm_jax" / "stages.py"))
+    fresh = stages.program_digest.__wrapped__
+    started = time.process_time()
+    assert fresh() == here
+    assert time.process_time() - started < 0.5
+    tabu = tmp_path / "deepmm_jax" / "tracing" / "tabu.py"
+    tabu.write_bytes(tabu.read_bytes() + b"\n")
+    assert fresh() != here
+    tabu.write_bytes(tabu.read_bytes()[:-1])
+    assert fresh() == here
+    monkeypatch.setattr(stages, "version", lambda name: "0.0.1")
+    assert fresh() != here
 
 
 def test_newer_result_replaces_that_of_the_same_stage_only(tmp_path: Path):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deepmm_jax_cli.options import Device, Origin, Preset, select_device
+from deepmm_jax_cli.options import ORIGIN_HELP, Device, Origin, Preset, select_device
 
 
 def build(
@@ -38,7 +38,7 @@ def build(
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
-    origin: Annotated[Origin, typer.Option(help="Header rule that places the map.")] = "auto",
+    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Use the stages that an earlier run finished.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -47,9 +47,8 @@ def build(
     """Build ranked Cα models of the chains of a FASTA file into a density map."""
     select_device(device, threads)
     from deepmm_jax.config import build_config
-    from deepmm_jax.networks.inference import load_network
-    from deepmm_jax_cli.console import Progress, open_log
-    from deepmm_jax_cli.outputs import check_directory, prepare_directory, writing
+    from deepmm_jax_cli.console import Progress, ending_at_signals
+    from deepmm_jax_cli.folder import check_directory, kept_stages, open_log, prepare_directory, writing
 
     settings = build_config(
         preset,
@@ -62,7 +61,6 @@ def build(
     )
     with writing(output):
         check_directory(output, resume=resume, overwrite=overwrite)
-    load_network(settings.network)  # to hear of a bad one before anything is written
     inputs = read_inputs(
         map_path,
         sequence,
@@ -71,17 +69,18 @@ def build(
         contour=settings.contour,
         mask=mask,
         resolution=resolution,
+        network=settings.network,
         verbose=verbose,
     )
-    with writing(output):
+    with writing(output), open_log(output, resume=resume) as log:
         prepare_directory(output, resume=resume)
-        with open_log(output / "log.txt") as log:
-            progress = Progress(log, quiet)
-            try:
+        progress = Progress(log, quiet)
+        try:
+            with ending_at_signals(progress, lambda: kept_stages(output)):
                 build_into(output, inputs, settings, seed=seed, until=until, resume=resume, progress=progress)
-            except BaseException as error:  # Ctrl-C too
-                progress.fail(error)
-                raise
+        except Exception as error:
+            progress.fail(error)
+            raise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,16 +103,16 @@ def read_inputs(
     contour: float | None = None,
     mask: Path | None = None,
     resolution: float | None = None,
+    network: str | None = None,
     verbose: bool = False,
 ) -> Inputs:
-    """Read and check the input before any long computation."""
+    """Read and check the input before any long computation: first what is quickly read, last what needs JAX."""
     from deepmm_jax.density.mask import apply_mask, check_contour
     from deepmm_jax.density.mrc import read_map
     from deepmm_jax.errors import ConfigError
-    from deepmm_jax.networks.secondary_structure import predict_secondary_structure
     from deepmm_jax.sequence.fasta import profiles_from_fasta
     from deepmm_jax_cli.console import listen
-    from deepmm_jax_cli.outputs import describe_input
+    from deepmm_jax_cli.folder import describe_input
 
     warnings = listen(verbose)
     if resolution is not None and not 1.0 <= resolution <= 20.0:
@@ -122,6 +121,8 @@ def read_inputs(
         )
     if contour is not None and not contour > 0:
         raise ConfigError(f"--contour {contour:g} cannot be right; give a level above 0, in the units of the map")
+    prediction = None if secondary_structure in ("predict", "none") else Path(secondary_structure)
+    profiles, noticed = profiles_from_fasta(sequence, prediction)
     density = read_map(map_path, origin=origin)
     description = {"map": describe_input(map_path, density)}
     if mask is not None:
@@ -129,12 +130,18 @@ def read_inputs(
         description["mask"] = describe_input(mask)
     if contour is not None:
         check_contour(density, contour, name=str(map_path))
-    source = {"predict": predict_secondary_structure, "none": None}.get(secondary_structure, Path(secondary_structure))
-    profiles, noticed = profiles_from_fasta(sequence, source)
-    description["sequence"] = describe_input(sequence)
-    if isinstance(source, Path):
-        description["secondary_structure"] = describe_input(source)
     warnings += [*noticed, *crowding(density, sum(map(len, profiles)), contour, name=str(map_path))]
+    if network is not None:
+        from deepmm_jax.networks.inference import load_network
+
+        load_network(network)  # to hear of a bad one before anything is written
+    if secondary_structure == "predict":
+        from deepmm_jax.networks.secondary_structure import predict_secondary_structure
+
+        profiles, _ = profiles_from_fasta(sequence, predict_secondary_structure)
+    description["sequence"] = describe_input(sequence)
+    if prediction is not None:
+        description["secondary_structure"] = describe_input(prediction)
     if len(profiles) > 1:
         warnings.append(
             f"{sequence} has {len(profiles)} chains: they are built one after another, each in the density that the "
@@ -177,17 +184,19 @@ def build_into(
 
     device = jax.devices()[0].device_kind
     progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {device}")
-    for warning in inputs.warnings:
-        progress.warn(warning)
+    progress.tell(inputs.warnings)
     run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
     n_residues = sum(len(profile) for profile in inputs.profiles)
     evidence = map_evidence(inputs.density, n_residues, settings, run=run)
+    progress.tell(inputs.warnings)
     outputs.write_evidence_maps(output, evidence)
     summary: dict[str, Any] = {"schema_version": outputs.SCHEMA_VERSION, "n_residues": n_residues}
     if until != "evidence":
         models = build_chains(evidence, inputs.profiles, settings, seed=seed, run=run)
+        progress.tell(inputs.warnings)
         outputs.write_models(output, inputs.profiles, models, Path(inputs.description["map"]["path"]).name)
         summary |= outputs.summarise(inputs.profiles, models)
+    progress.tell(inputs.warnings)
     why = "the model is Cα only" if inputs.resolution is not None else "no --resolution was given"
     summary |= {
         "cc_mask": None,

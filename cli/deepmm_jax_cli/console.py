@@ -1,32 +1,42 @@
 """Progress: a line that lives on a terminal, plain lines elsewhere, everything in the log file."""
 
 import logging
+import os
+import signal
 import sys
 import time
 import traceback
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import FileIO
+from typing import Any
 
 from rich.console import Console
+
+
+logger = logging.getLogger("deepmm_jax")
 
 
 class Progress:
     """The observer of a run: shows stages as they start and end, logs them and adds up their seconds."""
 
-    def __init__(self, log: TextIO | None, quiet: bool):
+    def __init__(self, log: FileIO | None, quiet: bool):
         self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.log = log
         self.seconds: dict[str, float] = {}
         self._status: Any = None
+        self._told: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line for the reader and the log."""
         self.console.print(text, markup=False, soft_wrap=True)
         self.write(text)
 
-    def warn(self, text: str) -> None:
-        """A warning for the reader and the log."""
-        self.say(f"warning: {text}")
+    def tell(self, warnings: Sequence[str]) -> None:
+        """Those of the warnings that were not told before, for the reader and the log."""
+        for text in [text for text in warnings if text not in self._told]:
+            self._told.add(text)
+            self.say(f"warning: {text}")
 
     def __call__(self, stage: str, value: Any, seconds: float, *, restored: bool = False) -> None:
         if self._status is not None:
@@ -49,10 +59,14 @@ class Progress:
         self.write("stopped\n" + "".join(traceback.format_exception(error)).rstrip())
 
     def write(self, text: str) -> None:
-        """One line for the log alone."""
-        if self.log is not None:
-            self.log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
-            self.log.flush()
+        """One line for the log alone. A log that cannot be written ends, with a warning; the run goes on."""
+        if self.log is None:
+            return
+        try:
+            self.log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n".encode())
+        except OSError as error:
+            self.log = None
+            logger.warning("the log ends early: %s", error)
 
 
 def summary(value: Any) -> str:
@@ -91,10 +105,32 @@ def listen(verbose: bool) -> list[str]:
 
     ear = logging.Handler()
     ear.emit = heard
-    logger = logging.getLogger("deepmm_jax")
     logger.handlers, logger.propagate = [ear], False
     logger.setLevel(logging.INFO if verbose else logging.WARNING)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax, of weights that an error then speaks of
     return warnings
+
+
+@contextmanager
+def ending_at_signals(progress: Progress, advice: Callable[[], str]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process at once, with `advice`, while the block runs.
+
+    No KeyboardInterrupt is raised: numba crashes when one comes up inside it, and compilers swallow it. As every file
+    appears whole or not at all, there is nothing to tidy. Exit code: 128 and the signal's number, as shells count.
+    """
+
+    def end(number: int, _: object) -> None:
+        progress.fail(KeyboardInterrupt(signal.Signals(number).name))
+        print(f"deepmm-jax: interrupted; {advice()}", file=sys.stderr, flush=True)
+        os._exit(128 + number)
+
+    heeded = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def peak_memory_mb() -> float:
@@ -103,8 +139,3 @@ def peak_memory_mb() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)
-
-
-def open_log(path: Path) -> TextIO:
-    """The log file, appended to."""
-    return path.open("a", encoding="utf-8")

@@ -18,18 +18,18 @@ def demo(
     from deepmm_jax.density.simulate import simulate_map
     from deepmm_jax.structure.read import read_chains
     from deepmm_jax_cli.build import build_into, read_inputs
-    from deepmm_jax_cli.console import Progress, open_log
-    from deepmm_jax_cli.outputs import check_directory, prepare_directory, writing
+    from deepmm_jax_cli.console import Progress
+    from deepmm_jax_cli.folder import check_directory, open_log, prepare_directory, writing
 
     started = time.perf_counter()
     structure, fasta = example("1ake_A.pdb.gz"), example("1ake_A.fasta")
     (crystal,) = read_chains(structure)
     with writing(output):
         check_directory(output, resume=False, overwrite=True)
-        prepare_directory(output, resume=False)
-        write_map(output / "map.mrc", simulate_map(crystal.positions, crystal.atomic_numbers, 5.0))
-        inputs = read_inputs(output / "map.mrc", fasta, "predict", resolution=5.0)
-        with open_log(output / "log.txt") as log:
+        with open_log(output, resume=False) as log:
+            prepare_directory(output, resume=False)
+            write_map(output / "map.mrc", simulate_map(crystal.positions, crystal.atomic_numbers, 5.0))
+            inputs = read_inputs(output / "map.mrc", fasta, "predict", resolution=5.0)
             progress = Progress(log, quiet=False)
             settings = build_config("simulated")
             build_into(output, inputs, settings, seed=0, until="calpha", resume=False, progress=progress)

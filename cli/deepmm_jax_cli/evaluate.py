@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from deepmm_jax_cli.options import Origin
+from deepmm_jax_cli.options import ORIGIN_HELP, Origin
 
 
 def evaluate(
@@ -14,7 +14,7 @@ def evaluate(
     reference: Annotated[Path, typer.Argument(help="Reference structure (mmCIF or PDB).")],
     map_path: Annotated[Path | None, typer.Option("--map", help="Map (MRC or CCP4) that both should fit.")] = None,
     resolution: Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")] = None,
-    origin: Annotated[Origin, typer.Option(help="Which header fields place the map.")] = "auto",
+    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare a model with a reference; residues correspond by sequence alignment, never by number.

@@ -1,12 +1,14 @@
 """The program: one command a file, one rule for errors and exit codes."""
 
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from deepmm_jax_cli import build, demo, evaluate, info, simulate, train
 
@@ -45,7 +47,10 @@ def main(
 
 def use_compilation_cache() -> None:
     """Keep what JAX compiles in the user's cache directory, so that only the first run waits for it."""
-    root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    try:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in some containers
+        return
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(root / "deepmm-jax" / "xla"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
     # XLA calls its own tuning flags (prefer-no-gather) missing from the CPU whenever it reads the cache, two kilobytes
@@ -54,10 +59,17 @@ def use_compilation_cache() -> None:
 
 
 def run() -> None:
-    """Entry point. Exit codes: 0 done, 2 bad input, 3 nothing could be built, 1 a bug (with its traceback)."""
+    """Entry point. Exit codes: 0 done, 2 bad input, 3 nothing could be built, 1 a bug (with its traceback).
+
+    130 after Ctrl-C and 143 after SIGTERM, as shells count them.
+    """
     use_compilation_cache()
     try:
-        app(prog_name="deepmm-jax")
+        code = app(prog_name="deepmm-jax", standalone_mode=False)
+    except TyperException as error:  # a slip of the command line
+        if error.format_message():  # otherwise the help has been shown
+            print(f"deepmm-jax: {_slip(error)}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except Exception as error:
         from deepmm_jax.errors import DeepMMError, NothingBuiltError
 
@@ -66,3 +78,15 @@ def run() -> None:
             sys.exit(1)
         print(f"deepmm-jax: {error}", file=sys.stderr)
         sys.exit(3 if isinstance(error, NothingBuiltError) else 2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _slip(error: TyperException) -> str:
+    """What is wrong with the arguments: the option, the value, and where to read on."""
+    said = " ".join(error.format_message().split()).rstrip(".").replace("Value error, ", "")
+    reasons = getattr(error.__cause__, "errors", list)()  # pydantic's, which know the value
+    value = str(reasons[0].get("input", "")) if reasons else ""
+    context = getattr(error, "ctx", None)
+    command = "deepmm-jax" if context is None else context.command_path
+    named = re.search(rf"(?<![\w.]){re.escape(value)}(?![\w.])", said)
+    return f"{said}{'' if named else f', not {value}'} (see `{command} --help`)"

@@ -6,6 +6,10 @@ from typing import Literal
 
 
 Origin = Literal["auto", "origin", "nstart", "zero"]
+ORIGIN_HELP = (
+    "What places the map: ORIGIN, the start indices (nstart), zero, or auto: ORIGIN if it is set, else the start "
+    "indices, as in ChimeraX."
+)
 Device = Literal["auto", "cpu", "gpu"]
 Preset = Literal["experimental", "simulated", "paper-experimental", "paper-simulated"]
 

@@ -1,10 +1,7 @@
 """What `build` writes into its folder."""
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -16,8 +13,8 @@ from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.confidence.mscore import predicted_cc_mask, predicted_tm_score
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import write_map
-from deepmm_jax.errors import ConfigError
 from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.files import atomic_path
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.structure.modelcif import ScoredModel, write_modelcif
 from deepmm_jax.structure.write import calpha_chain
@@ -26,35 +23,6 @@ from deepmm_jax.structure.write import calpha_chain
 SCHEMA_VERSION = 1
 CHAIN_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 CHAIN_NAMES = (*CHAIN_LETTERS, *map("".join, product(CHAIN_LETTERS, repeat=2)))
-RESULTS = ("model.cif", "calpha.cif", "models/model_*.cif", "maps/mainchain.mrc", "maps/calpha.mrc", "summary.json")
-RECORDS = ("log.txt", "stages/*.pickle")
-"""What a run leaves for the one that resumes it."""
-
-
-def check_directory(output: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise ConfigError for an output folder that is a file, or holds files of which neither flag speaks."""
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"--output {output} is a file; give a folder")
-    if output.is_dir() and any(output.iterdir()) and not (resume or overwrite):
-        raise ConfigError(f"--output {output} is not empty; add --overwrite or --resume, or give another folder")
-
-
-def prepare_directory(output: Path, *, resume: bool) -> None:
-    """Create the output folder and remove the results of an earlier run, lest they pass for those of this one."""
-    for folder in ("maps", "models", "stages"):
-        (output / folder).mkdir(parents=True, exist_ok=True)
-    for pattern in RESULTS if resume else RESULTS + RECORDS:
-        for old in output.glob(pattern):
-            old.unlink()
-
-
-@contextmanager
-def writing(output: Path) -> Iterator[None]:
-    """What the file system refuses becomes a ConfigError that names the output folder."""
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(f"--output {output} cannot be written ({error}); free some space or give another") from error
 
 
 def write_evidence_maps(output: Path, evidence: Evidence) -> None:
@@ -78,9 +46,11 @@ def write_models(
 
 
 def _scored_model(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], rank: int) -> ScoredModel:
-    """The model of one rank; a chain with fewer models shows its last."""
+    """The model of one rank; a chain with fewer models shows its last, and one that is not built is left out."""
     chains, confidence = [], []
     for name, profile, ranked in zip(CHAIN_NAMES, profiles, models, strict=False):
+        if not ranked.built[0].any():
+            continue
         r = min(rank, len(ranked) - 1)
         chain = calpha_chain(name, profile.letters, ranked.positions[r], ranked.support[r])
         chains.append(chain)
@@ -112,8 +82,8 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
                 "n_built": int(ranked.built[0].sum()),
                 "score": float(ranked.scores[0]),
                 "mscore": mscore,
-                "predicted_tm_score": predicted_tm_score(mscore),
-                "predicted_cc_mask": predicted_cc_mask(mscore),
+                "predicted_tm_score": predicted_tm_score(mscore) if ranked.built[0].any() else None,
+                "predicted_cc_mask": predicted_cc_mask(mscore) if ranked.built[0].any() else None,
                 "models": [
                     {
                         "rank": rank + 1,
@@ -138,22 +108,13 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
     }
 
 
-def describe_input(path: Path, density: DensityMap | None = None) -> dict[str, Any]:
-    """Path, digest and placement rule of an input file."""
-    with path.open("rb") as stream:
-        facts = {"path": str(path), "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
-    if density is not None:
-        facts["placement_rule"] = density.placement
-    return facts
-
-
 def versions() -> dict[str, str]:
     """Versions of the program and of what its numbers depend on."""
     return {name: version(name) for name in ("deepmm-jax", "jax", "flax", "numpy", "scipy", "numba", "gemmi")}
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write JSON so that the file appears whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    os.replace(partial, path)
+    """Write JSON, all or nothing."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -23,6 +23,16 @@ Minutes = Annotated[float, typer.Option(min=0.01, help="Wall-clock budget of thi
 Seed = Annotated[int, typer.Option(min=0, help="Seed of weights and examples.")]
 
 
+def _check(data: Path, output: Path) -> None:
+    """Raise ConfigError, before JAX is loaded, for a data folder that is not there or a place that takes no folder."""
+    from deepmm_jax.errors import ConfigError
+    from deepmm_jax_cli.folder import check_folder
+
+    if not data.is_dir():
+        raise ConfigError(f"--data {data} is not a folder; give the data folder, or set DEEPMM_JAX_DATA to it")
+    check_folder(output)
+
+
 def _command() -> str:
     """The command as typed, without the path of the program."""
     return shlex.join(["deepmm-jax", *sys.argv[1:]])
@@ -52,6 +62,9 @@ def whole_map(
 ) -> None:
     """Train the whole-map network on simulated maps of the training chains, and on real maps."""
     from deepmm_jax.config import read_toml, replace_fields
+
+    _check(data, output)
+    tables = {} if settings is None else read_toml(settings)
     from deepmm_jax.training.plan import TrainingPlan
     from deepmm_jax.training.whole_map import train_whole_map
 
@@ -65,7 +78,6 @@ def whole_map(
         "seed": seed,
     }
     given = {name: value for name, value in options.items() if value is not None}
-    tables = {} if settings is None else read_toml(settings)
     plan = replace_fields(TrainingPlan(), tables, str(settings))
     card = train_whole_map(
         data,
@@ -88,6 +100,7 @@ def secondary_structure(
     seed: Seed = 0,
 ) -> None:
     """Train the predictor of secondary structure from sequence."""
+    _check(data, output)
     from deepmm_jax.training.secondary_structure import train_secondary_structure
 
     card = train_secondary_structure(

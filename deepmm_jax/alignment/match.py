@@ -79,7 +79,7 @@ def log_odds_match(
 ) -> Float[Array, "n m"]:
     """Log-odds form of equation 2, differentiable in all three probabilities (see `match_scores`)."""
     background = jnp.log(BACKGROUND_FREQUENCIES / BACKGROUND_FREQUENCIES.sum())
-    log_odds = jnp.log(jnp.maximum(point_amino_acids, PROBABILITY_FLOOR)) - background
+    log_odds = jnp.log(jnp.maximum(point_amino_acids, PROBABILITY_FLOOR)) - background[None]
     log_odds = jnp.pad(log_odds, ((0, 0), (0, 1)))  # the column of X
     known = MATCH_SECONDARY_STRUCTURE[:UNKNOWN_SECONDARY_STRUCTURE, :UNKNOWN_SECONDARY_STRUCTURE]
     structure = predicted_structure @ known @ point_structure.T

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -26,7 +27,7 @@ def fit_temperature(log_probabilities: Float[np.ndarray, "n k"], labels: Int[np.
         scaled = log_probabilities.astype(np.float64) / math.exp(log_temperature)
         return float((np.asarray(logsumexp(scaled, axis=1)) - scaled[rows, labels]).mean())
 
-    found = minimize_scalar(loss, bounds=tuple(map(math.log, RANGE)), method="bounded", options={"xatol": 1e-4})
+    found: Any = minimize_scalar(loss, bounds=tuple(map(math.log, RANGE)), method="bounded", options={"xatol": 1e-4})
     return math.exp(found.x)
 
 

@@ -122,7 +122,7 @@ def _weighted_mean(
     centre = jnp.floor(position + 0.5).astype(jnp.int32)
     size = tuple(2 * r + 1 for r in reach)
     patch = jax.vmap(lambda corner: lax.dynamic_slice(field, corner, size))(centre)  # the border shifts the corner
-    away = [centre[:, a, None] + jnp.arange(-r, r + 1) - position[:, a, None] for a, r in enumerate(reach)]
+    away = [centre[:, a, None] + jnp.arange(-r, r + 1)[None] - position[:, a, None] for a, r in enumerate(reach)]
     dx, dy, dz = away
     kx, ky, kz = (jnp.exp(-sharpness[a] * jnp.square(d)) for a, d in enumerate(away))
     line = jnp.sum(patch * kz[:, None, None], axis=-1)
@@ -151,8 +151,8 @@ def _climb(
 
     def one_step(climb: _Climb) -> _Climb:
         density, target = _weighted_mean(field, climb.position, sharpness, reach)
-        stride = jnp.sum(jnp.square((target - climb.position) * spacing), axis=-1)
-        strayed = jnp.sum(jnp.square((target - seed) * spacing), axis=-1) > jnp.square(max_shift)
+        stride = jnp.sum(jnp.square((target - climb.position) * spacing[None]), axis=-1)
+        strayed = jnp.sum(jnp.square((target - seed) * spacing[None]), axis=-1) > jnp.square(max_shift)
         return _Climb(
             position=jnp.where(climb.moving[:, None], target, climb.position),
             density=jnp.where(climb.moving, density, climb.density),

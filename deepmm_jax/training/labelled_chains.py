@@ -36,8 +36,10 @@ class LabelledChain:
 def read_labelled_chains(path: Path) -> list[LabelledChain]:
     """Read the table id, source, split, sequence, ss3, ss8, scored (`.csv` or `.csv.gz`).
 
-    Raises SequenceError where a row's columns do not fit each other.
+    Raises SequenceError where it is missing, or a row's columns do not fit each other.
     """
+    if not path.is_file():
+        raise SequenceError(f"{path} does not exist; check --data")
     three = {state: i for i, state in enumerate(SECONDARY_STRUCTURES)}
     eight = {state: i for i, state in enumerate(EIGHT_STATES)}
     chains = []

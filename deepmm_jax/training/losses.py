@@ -43,7 +43,7 @@ def voxel_targets(batch: Example) -> Targets:
     def look_up(table: Array) -> Array:
         return jax.vmap(lambda rows, values: values[rows])(row, table)
 
-    offset = look_up(calpha) - voxels
+    offset = look_up(calpha) - voxels[None]
     near = nearest >= 0
     return Targets(
         atoms=atoms.astype(jnp.float32),
@@ -86,8 +86,9 @@ def whole_map_loss(
     offset = jnp.sqrt(jnp.sum((heads["offset"] - targets.offset) ** 2, axis=-1) + 1e-4)
     cosine = direction_cosines(heads["directions"], targets.directions)
     atom_weights = np.array(ATOM_WEIGHTS) * (1 if auxiliary else np.isin(ATOM_CHANNELS, ("main chain", "CA")))
+    weighted = targets.known[..., None] * atoms * jnp.broadcast_to(jnp.asarray(atom_weights), atoms.shape)
     losses = {
-        "atoms": jnp.sum(targets.known[..., None] * atoms * jnp.asarray(atom_weights)) / (total * atom_weights.sum()),
+        "atoms": jnp.sum(weighted) / (total * atom_weights.sum()),
         "amino_acids": mean(jnp.where(known, amino_acids, 0.0)),
         "secondary_structure": mean(states),
         "offset": mean(offset),

@@ -49,9 +49,11 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 @pytest.fixture(autouse=True)
 def _process_as_it_was() -> Iterator[None]:
     """The command sets variables and listens to the library's log, as the one command of a process may."""
-    logger = logging.getLogger("deepmm_jax")
+    logger, orbax = logging.getLogger("deepmm_jax"), logging.getLogger("absl")
     environment, state = dict(os.environ), (logger.handlers, logger.level, logger.propagate)
+    orbax_level = orbax.level
     yield
+    orbax.setLevel(orbax_level)
     os.environ.clear()
     os.environ.update(environment)
     logger.handlers, logger.level, logger.propagate = state
@@ -86,3 +88,12 @@ def inputs(piece: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
     save_checkpoint(folder / "network", initial_parameters(sizes), {"kind": "whole-map", "network": sizes.as_dict()})
     return folder
+
+
+@pytest.fixture
+def arguments(inputs: Path, tmp_path: Path) -> list[str | Path]:
+    """`build` of the small inputs into `tmp_path / "out"`."""
+    return [
+        *("build", inputs / "map.mrc", "--sequence", inputs / "piece.fasta", "--output", tmp_path / "out"),
+        *("--checkpoint", inputs / "network", "--secondary-structure", "none"),
+    ]

@@ -4,7 +4,6 @@ Two stand-ins for the shipped networks keep this quick: a small network that was
 ideal evidence (equation 1) for all that follows. The shipped one builds the example in the test marked slow.
 """
 
-import errno
 import json
 import os
 import re
@@ -30,57 +29,10 @@ from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import count_models, read_chains
 from deepmm_jax_cli.build import read_inputs
 from deepmm_jax_cli.outputs import CHAIN_NAMES
+from reference.summary import read_summary
 
 
-SCHEMA = Path(__file__).resolve().parents[2] / "docs" / "summary.schema.json"
 QUICK = "[tracing]\ntrajectories = 2\nrounds = 20\n"
-
-
-def check(value: Any, schema: dict[str, Any], where: str = "summary.json") -> None:
-    """Assert that a JSON value is as a schema says; the keywords are those that docs/summary.schema.json uses."""
-    kinds = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
-    known = {"$schema", "title", "description", "type", "const", "enum", "minimum", "maximum", "pattern", "minItems"}
-    known |= {"items", "properties", "required", "dependentRequired", "additionalProperties"}
-    assert schema.keys() <= known, f"unknown keywords {schema.keys() - known}"
-    if "type" in schema:
-        names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
-        right = [isinstance(value, kinds[name]) and not isinstance(value, bool) for name in names]
-        assert any(right), f"{where}: {value!r} is no {names}"
-    assert value == schema.get("const", value), where
-    assert value in schema.get("enum", [value]), where
-    if isinstance(value, int | float):
-        assert schema.get("minimum", value) <= value <= schema.get("maximum", value), where
-    if isinstance(value, str):
-        assert re.search(schema.get("pattern", ""), value), f"{where}: {value!r}"
-    if isinstance(value, list):
-        assert len(value) >= schema.get("minItems", 0), where
-        for i, item in enumerate(value):
-            check(item, schema.get("items", {}), f"{where}[{i}]")
-    if isinstance(value, dict):
-        needed = set(schema.get("required", []))
-        for key, others in schema.get("dependentRequired", {}).items():
-            needed |= set(others) if key in value else set()
-        assert needed <= value.keys(), f"{where} lacks {needed - value.keys()}"
-        for key, item in value.items():
-            check(item, schema.get("properties", {}).get(key, schema.get("additionalProperties", {})), f"{where}.{key}")
-
-
-def read_summary(folder: Path) -> dict[str, Any]:
-    """summary.json, which must fit its schema and have no key that the schema lacks."""
-    summary = json.loads((folder / "summary.json").read_text())
-    schema = json.loads(SCHEMA.read_text())
-    check(summary, schema)
-    assert summary.keys() <= schema["properties"].keys()
-    return summary
-
-
-@pytest.fixture
-def arguments(inputs: Path, tmp_path: Path) -> list[str | Path]:
-    """`build` of the small inputs into `tmp_path / "out"`."""
-    return [
-        *("build", inputs / "map.mrc", "--sequence", inputs / "piece.fasta", "--output", tmp_path / "out"),
-        *("--checkpoint", inputs / "network", "--secondary-structure", "none"),
-    ]
 
 
 @pytest.fixture
@@ -180,7 +132,7 @@ def test_models_and_summary(
     np.testing.assert_array_equal(best.calpha, built.calpha)
     assert summary["seed"] == 5 and summary["network"] == str(inputs / "network")
     assert f"{summary['n_built']} of 40 residues built" in outcome.err
-    assert not list(out.rglob("*.partial"))
+    assert not list(out.rglob(".*"))
 
 
 def test_chains_are_built_one_after_another_with_a_warning(
@@ -203,30 +155,23 @@ def test_chains_are_built_one_after_another_with_a_warning(
     assert {"points 1", "tracing 2", "alignment 2"} <= summary["timings_seconds"].keys()
 
 
-def test_interrupted_run_goes_on_where_it_stopped(
-    command: Callable,
-    arguments: list[str | Path],
-    ideal: list[str | Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_chain_without_density_is_left_out_with_a_warning(
+    command: Callable, arguments: list[str | Path], ideal: list[str | Path], piece: Chain, tmp_path: Path
 ):
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        patch.setattr("deepmm_jax.pipeline.align_paths", interrupt)
-        outcome = command(*arguments, *ideal)
-    assert outcome.code == 130 and "Traceback" not in outcome.err
-    assert {path.name.split(".")[0] for path in (out / "stages").iterdir()} == {"points", "tracing"}
-    assert "KeyboardInterrupt" in (out / "log.txt").read_text()
-    assert not (out / "summary.json").exists()
-
-    outcome = command(*arguments, *ideal, "--resume")
+    """The first of two takes all the density: it is written, with exit code 0."""
+    (tmp_path / "twins.fasta").write_text(f">first\n{piece.sequence}\n>second\n{piece.sequence}\n")
+    outcome = command(*arguments, *ideal, "--sequence", tmp_path / "twins.fasta")
     assert outcome.code == 0, outcome.err
-    kept = {line.split()[0] for line in outcome.err.splitlines() if "kept from an earlier run" in line}
-    assert kept == {"points", "tracing"}
-    assert read_summary(out)["n_built"] >= 36
+    out = tmp_path / "out"
+    (built,) = read_chains(out / "model.cif")
+    summary = read_summary(out)
+    first, second = summary["chains"]
+    assert built.name == "A" and len(built) == first["n_built"] == summary["n_built"] >= 36
+    assert (second["chain"], second["n_built"], second["mscore"], second["predicted_tm_score"]) == ("B", 0, 0, None)
+    assert summary["mscore"] == pytest.approx(first["mscore"] / 2), "by all residues that were asked for"
+    assert sum("chain 2 of 2, second, is not built: " in warning for warning in summary["warnings"]) == 1
+    assert outcome.err.count("warning: chain 2 of 2, second, is not built: ") == 1
+    assert "warning: chain 2 of 2, second, is not built: " in (out / "log.txt").read_text()
 
 
 def test_overwriting_leaves_nothing_of_the_run_before(
@@ -270,19 +215,6 @@ def test_nothing_to_build_has_exit_code_3_and_its_reason(
     assert (tmp_path / "out" / "maps" / "mainchain.mrc").is_file(), "the reader can look at the evidence"
 
 
-def test_full_disk_is_said_in_a_sentence(
-    command: Callable, arguments: list[str | Path], ideal: list[str | Path], monkeypatch: pytest.MonkeyPatch
-):
-    def full(*_: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("deepmm_jax.stages.StageStore.put", full)
-    outcome = command(*arguments, *ideal)
-    assert outcome.code == 2
-    assert re.search(r"^deepmm-jax: --output \S*out cannot be written \(.*No space left", outcome.err, re.MULTILINE)
-    assert "Traceback" not in outcome.err
-
-
 def test_secondary_structure_is_predicted_read_or_unknown(inputs: Path, tmp_path: Path):
     def states(how: str) -> np.ndarray:
         (profile,) = read_inputs(inputs / "map.mrc", inputs / "piece.fasta", how).profiles
@@ -315,6 +247,16 @@ def test_what_is_noticed_in_reading_becomes_a_warning(inputs: Path, piece: Chain
     volume = re.search(r"2001 residues fill about 266,133 Å³, but only ([\d,]+) Å³ of \S+map\.mrc lie above", crowded)
     assert volume and 2_000 < float(volume[1].replace(",", "")) < 20_000
     assert read_inputs(inputs / "map.mrc", inputs / "piece.fasta", "none").warnings == []
+
+
+def test_crowded_map_is_said_with_numbers(command: Callable, arguments: list[str | Path], piece: Chain, tmp_path: Path):
+    (tmp_path / "long.fasta").write_text(f">long\n{piece.sequence * 50}\n")
+    outcome = command(*arguments, "--sequence", tmp_path / "long.fasta", "--until", "evidence")
+    assert outcome.code == 0, outcome.err
+    (crowded,) = read_summary(tmp_path / "out")["warnings"]
+    assert re.match(r"2000 residues fill about 266,000 Å³, but only [\d,]+ Å³ of \S+map\.mrc lie above", crowded)
+    assert f"warning: {crowded}" in (tmp_path / "out" / "log.txt").read_text()
+    assert f"warning: {crowded}" in outcome.err
 
 
 def test_every_chain_has_its_own_name():

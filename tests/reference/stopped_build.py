@@ -79,6 +79,7 @@ def stop_at(patch: pytest.MonkeyPatch, place: str, stop: Callable[[], None]) -> 
 if __name__ == "__main__":
     from deepmm_jax_cli.main import run
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
     structure, number, place, *arguments = sys.argv[1:]
     sys.argv = ["deepmm-jax", *arguments]
     changes = pytest.MonkeyPatch()

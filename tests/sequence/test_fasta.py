@@ -28,7 +28,7 @@ def write(folder: Path, content: str | bytes, name: str = "input.fasta") -> Path
         f">query\n{PROTEIN.lower()}*\n",
         f"\ufeff>query\n  {PROTEIN[:10]} {PROTEIN[10:]}  ",
         f">P1;query\nATPase alpha chain\n{PROTEIN}*\n",
-        gzip.compress(f">query\r\n{PROTEIN}\r\n".encode()),
+        gzip.compress(f">query\r\n{PROTEIN}\r\n".encode(), mtime=0),
         f">query\r\n{PROTEIN}\r\n".encode("utf-16"),
         f"; a comment\n>query\n{PROTEIN[:5]}--{PROTEIN[5:]}..\n\n\n",
     ],

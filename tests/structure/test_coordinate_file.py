@@ -65,7 +65,7 @@ def test_a_residue_given_twice_is_one_residue(tmp_path: Path):
         pdb("GS").replace("\n", "\r\n"),
         pdb("GS").replace("\n", "\r"),
         "\ufeff" + pdb("GS"),
-        gzip.compress(pdb("GS").encode()),
+        gzip.compress(pdb("GS").encode(), mtime=0),
         pdb("GS").replace("ATOM", "atom"),
         "\n".join(line[:54] for line in pdb("GS").splitlines()),
         "HEADER    X\nSSBOND too short\nCRYST1 damaged\n" + pdb("GS"),
