@@ -112,11 +112,16 @@ def unbuilt(n_residues: int) -> CalphaModels:
 def trace_calpha(
     evidence: Evidence, profile: SequenceProfile, config: BuildConfig, *, seed: int, run: StageRunner, label: str = ""
 ) -> CalphaModels:
-    """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
-    graph = run(f"points{label}", main_chain_graph, evidence, config.tracing)
+    """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4).
+
+    All of it happens around the first voxel: the place of a map must not decide how positions are rounded.
+    """
+    here = replace(evidence, origin=np.zeros(3))
+    graph = run(f"points{label}", main_chain_graph, here, config.tracing)
     paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
-    points = type_points(evidence, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
-    return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
+    points = type_points(here, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
+    models = run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
+    return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))
 
 
 def main_chain_graph(evidence: Evidence, config: TracingConfig) -> PointGraph:
