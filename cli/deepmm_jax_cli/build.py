@@ -48,7 +48,14 @@ def build(
     select_device(device, threads)
     from deepmm_jax.config import build_config
     from deepmm_jax_cli.console import Progress, ending_at_signals
-    from deepmm_jax_cli.folder import check_directory, kept_stages, open_log, prepare_directory, writing
+    from deepmm_jax_cli.folder import (
+        check_directory,
+        check_inputs_survive,
+        kept_stages,
+        open_log,
+        prepare_directory,
+        writing,
+    )
 
     settings = build_config(
         preset,
@@ -61,6 +68,7 @@ def build(
     )
     with writing(output):
         check_directory(output, resume=resume, overwrite=overwrite)
+        check_inputs_survive(output, [map_path, sequence, mask, Path(secondary_structure)])
     inputs = read_inputs(
         map_path,
         sequence,
@@ -76,7 +84,7 @@ def build(
         prepare_directory(output, resume=resume)
         progress = Progress(log, quiet)
         try:
-            with ending_at_signals(progress, lambda: kept_stages(output)):
+            with ending_at_signals(lambda: kept_stages(output), progress):
                 build_into(output, inputs, settings, seed=seed, until=until, resume=resume, progress=progress)
         except Exception as error:
             progress.fail(error)

@@ -112,15 +112,16 @@ def listen(verbose: bool) -> list[str]:
 
 
 @contextmanager
-def ending_at_signals(progress: Progress, advice: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the process at once, with `advice`, while the block runs.
+def ending_at_signals(advice: Callable[[], str], progress: Progress | None = None) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the process at once, with `advice`, while the block runs; `progress` logs it.
 
     No KeyboardInterrupt is raised: numba crashes when one comes up inside it, and compilers swallow it. As every file
     appears whole or not at all, there is nothing to tidy. Exit code: 128 and the signal's number, as shells count.
     """
 
     def end(number: int, _: object) -> None:
-        progress.fail(KeyboardInterrupt(signal.Signals(number).name))
+        if progress is not None:
+            progress.fail(KeyboardInterrupt(signal.Signals(number).name))
         print(f"deepmm-jax: interrupted; {advice()}", file=sys.stderr, flush=True)
         os._exit(128 + number)
 

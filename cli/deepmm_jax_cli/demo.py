@@ -9,30 +9,36 @@ import typer
 
 
 def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results; overwritten.")] = Path("demo"),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder; an earlier run's results are replaced.")
+    ] = Path("demo"),
 ) -> None:
     """Build adenylate kinase (1AKE chain A) into a map simulated at 5 Å and compare it with the crystal."""
     from deepmm_jax.assessment.report import evaluate_model
     from deepmm_jax.config import build_config
     from deepmm_jax.density.mrc import write_map
     from deepmm_jax.density.simulate import simulate_map
+    from deepmm_jax.errors import ConfigError
     from deepmm_jax.structure.read import read_chains
     from deepmm_jax_cli.build import build_into, read_inputs
-    from deepmm_jax_cli.console import Progress
-    from deepmm_jax_cli.folder import check_directory, open_log, prepare_directory, writing
+    from deepmm_jax_cli.console import Progress, ending_at_signals
+    from deepmm_jax_cli.folder import check_directory, holds_run, open_log, prepare_directory, writing
 
     started = time.perf_counter()
     structure, fasta = example("1ake_A.pdb.gz"), example("1ake_A.fasta")
     (crystal,) = read_chains(structure)
     with writing(output):
         check_directory(output, resume=False, overwrite=True)
+        if output.is_dir() and any(output.iterdir()) and not holds_run(output):
+            raise ConfigError(f"--output {output} holds other files; give another folder")
         with open_log(output, resume=False) as log:
             prepare_directory(output, resume=False)
             write_map(output / "map.mrc", simulate_map(crystal.positions, crystal.atomic_numbers, 5.0))
             inputs = read_inputs(output / "map.mrc", fasta, "predict", resolution=5.0)
             progress = Progress(log, quiet=False)
             settings = build_config("simulated")
-            build_into(output, inputs, settings, seed=0, until="calpha", resume=False, progress=progress)
+            with ending_at_signals(lambda: "run the command again", progress):
+                build_into(output, inputs, settings, seed=0, until="calpha", resume=False, progress=progress)
     figures = evaluate_model(read_chains(output / "model.cif"), [crystal])
     typer.echo("")
     typer.echo(f"1AKE chain A at 5 Å against the crystal structure ({figures['n_reference']} residues)")

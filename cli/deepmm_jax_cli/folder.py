@@ -1,9 +1,10 @@
 """The output folder of `build`: who may write into it, what stays there when a run stops, its log."""
 
+import errno
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -20,6 +21,10 @@ LOG = "log.txt"
 
 def check_folder(output: Path) -> None:
     """Raise ConfigError where no folder can be made; nothing is made."""
+    try:
+        output.exists()
+    except OSError as error:  # a name that is too long
+        raise ConfigError(f"--output {str(output)[:40]}… cannot be a folder ({error.strerror})") from error
     if output.exists() and not output.is_dir():
         raise ConfigError(f"--output {output} is a file; give a folder")
     there = next(folder for folder in (output.absolute(), *output.absolute().parents) if folder.exists())
@@ -30,13 +35,35 @@ def check_folder(output: Path) -> None:
 
 
 def check_directory(output: Path, *, resume: bool, overwrite: bool) -> None:
-    """Raise ConfigError for a folder that cannot be one, that another run uses, or that holds files without a flag."""
+    """Raise ConfigError for a folder that cannot be one, that another run uses, or that holds files without a flag.
+
+    Resuming takes a folder in which a run has been, as it removes what looks like that run's results.
+    """
     check_folder(output)
-    if output.is_dir() and any(output.iterdir()) and not (resume or overwrite):
-        raise ConfigError(f"--output {output} is not empty; add --overwrite or --resume, or give another folder")
+    if output.is_dir() and any(output.iterdir()) and not overwrite:
+        if not resume:
+            raise ConfigError(f"--output {output} is not empty; add --overwrite or --resume, or give another folder")
+        if not holds_run(output):
+            raise ConfigError(
+                f"--output {output} holds files but no earlier run that --resume could go on with; give another "
+                "folder, or --overwrite"
+            )
     if (output / LOG).is_file():
         with (output / LOG).open("ab", buffering=0) as log:
             _lock(log, output)
+
+
+def holds_run(output: Path) -> bool:
+    """Whether a run has been in the folder, finished or not."""
+    return (output / LOG).exists() and (output / "stages").is_dir()
+
+
+def check_inputs_survive(output: Path, inputs: Sequence[Path | None]) -> None:
+    """Raise ConfigError for an input file that bears the name of a result in the output folder."""
+    results = {file.resolve() for pattern in RESULTS for file in output.glob(pattern)}
+    for path in inputs:
+        if path is not None and path.resolve() in results:
+            raise ConfigError(f"{path} would be replaced by a result of this run; give another --output than {output}")
 
 
 @contextmanager
@@ -81,7 +108,10 @@ def writing(output: Path) -> Iterator[None]:
         refusal = error.__cause__ if isinstance(error, DeepMMError) else error
         if not isinstance(refusal, OSError) or isinstance(error, CheckpointError):
             raise
-        advice = "give another folder" if not output.is_dir() else f"free some space; {kept_stages(output)}"
+        if refusal.errno in (errno.ENOSPC, errno.EDQUOT) and output.is_dir():
+            advice = f"free some space; {kept_stages(output)}"
+        else:
+            advice = "mend that or give another folder"
         raise ConfigError(f"--output {output} cannot be written ({refusal}); {advice}") from error
 
 

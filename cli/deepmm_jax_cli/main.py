@@ -1,5 +1,6 @@
 """The program: one command a file, one rule for errors and exit codes."""
 
+import errno
 import os
 import re
 import sys
@@ -12,6 +13,9 @@ from typer.exceptions import TyperException
 
 from deepmm_jax_cli import build, demo, evaluate, info, simulate, train
 
+
+LONGEST = 1000
+"""Letters of an error message."""
 
 app = typer.Typer(
     name="deepmm-jax",
@@ -70,13 +74,20 @@ def run() -> None:
         if error.format_message():  # otherwise the help has been shown
             print(f"deepmm-jax: {_slip(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EPIPE):
+            raise
+        sys.stdout = None  # there is nowhere to flush to
+        print(f"deepmm-jax: the answer cannot be written to standard output ({error.strerror})", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:
         from deepmm_jax.errors import DeepMMError, NothingBuiltError
 
         if not isinstance(error, DeepMMError):
             traceback.print_exc()
             sys.exit(1)
-        print(f"deepmm-jax: {error}", file=sys.stderr)
+        sentence = " ".join(str(error).split())  # names of files and records may hold anything
+        print(f"deepmm-jax: {sentence[:LONGEST]}{'…' * (len(sentence) > LONGEST)}", file=sys.stderr)
         sys.exit(3 if isinstance(error, NothingBuiltError) else 2)
     sys.exit(code if isinstance(code, int) else 0)
 

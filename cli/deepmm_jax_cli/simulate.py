@@ -18,9 +18,11 @@ def simulate(
 
     from deepmm_jax.density.mrc import write_map
     from deepmm_jax.density.simulate import simulate_map
-    from deepmm_jax.errors import StructureError
+    from deepmm_jax.errors import ConfigError, StructureError
     from deepmm_jax.structure.read import read_chains
 
+    if output.resolve() == structure.resolve():
+        raise ConfigError(f"--output {output} is the structure itself; give another file for the map")
     chains = read_chains(structure)
     if chain is not None:
         names = [c.name for c in chains]

@@ -67,6 +67,7 @@ def whole_map(
     tables = {} if settings is None else read_toml(settings)
     from deepmm_jax.training.plan import TrainingPlan
     from deepmm_jax.training.whole_map import train_whole_map
+    from deepmm_jax_cli.console import ending_at_signals
 
     options = {
         "minutes": minutes,
@@ -79,15 +80,16 @@ def whole_map(
     }
     given = {name: value for name, value in options.items() if value is not None}
     plan = replace_fields(TrainingPlan(), tables, str(settings))
-    card = train_whole_map(
-        data,
-        output,
-        network=plan.network if "network" in tables else None,
-        config=replace(plan.training, **given),
-        initial=initial,
-        command=_command(),
-        report=typer.echo,
-    )
+    with ending_at_signals(lambda: "give the same command again to go on"):
+        card = train_whole_map(
+            data,
+            output,
+            network=plan.network if "network" in tables else None,
+            config=replace(plan.training, **given),
+            initial=initial,
+            command=_command(),
+            report=typer.echo,
+        )
     typer.echo(f"{output}: {card['steps']} steps")
 
 
@@ -102,14 +104,16 @@ def secondary_structure(
     """Train the predictor of secondary structure from sequence."""
     _check(data, output)
     from deepmm_jax.training.secondary_structure import train_secondary_structure
+    from deepmm_jax_cli.console import ending_at_signals
 
-    card = train_secondary_structure(
-        data / "secondary_structure" / "secondary_structure.csv.gz",
-        output,
-        steps=steps,
-        minutes=None if steps is not None else minutes,
-        seed=seed,
-        command=_command(),
-        log=typer.echo,
-    )
+    with ending_at_signals(lambda: "give the same command again to go on"):
+        card = train_secondary_structure(
+            data / "secondary_structure" / "secondary_structure.csv.gz",
+            output,
+            steps=steps,
+            minutes=None if steps is not None else minutes,
+            seed=seed,
+            command=_command(),
+            log=typer.echo,
+        )
     typer.echo(f"{output}: {card['figures']}")

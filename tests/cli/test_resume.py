@@ -269,6 +269,7 @@ def test_stage_or_log_that_cannot_be_written_does_not_cost_the_model(
     out = tmp_path / "out"
     out.mkdir()
     (out / "log.txt").symlink_to("/dev/full")
+    (out / "stages").mkdir()
     stop_at(monkeypatch, "before evidence.", full)
     outcome = command(*build, "--resume")
     assert outcome.code == 0, outcome.err
