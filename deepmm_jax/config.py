@@ -2,6 +2,7 @@
 
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -9,6 +10,23 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from deepmm_jax.constants import CALPHA_DISTANCES
 from deepmm_jax.errors import ConfigError
+
+
+Ranges = Mapping[str, tuple[float, float, str]]
+"""By setting: least and greatest value, and the unit."""
+
+_COUNT = (1, 100_000, "")
+_SHARE = (0.0, 1.0, "")
+_WEIGHT = (0.0, 100.0, "")
+
+
+def check_ranges(config: Any, ranges: Ranges) -> None:
+    """Raise ConfigError for a setting, or one number of several, out of its range; None is in every range."""
+    for name, (least, greatest, unit) in ranges.items():
+        setting = getattr(config, name)
+        for value in setting if isinstance(setting, tuple) else (setting,):
+            if value is not None and not least <= value <= greatest:  # nan too
+                raise ConfigError(f"{name} is {value:g}; give {least:g} to {greatest:g}{unit}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +57,23 @@ class TracingConfig:
     """Searches started from the spanning tree; each gives one path."""
     length_ratio: float = 1.01
     """A tree may be at most this many times as long as the spanning tree."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "threshold": _SHARE,
+                "bandwidth": (0.5, 10.0, " Å"),
+                "max_shift": (0.5, 100.0, " Å"),
+                "merge_distance": (0.1, 5.0, " Å"),
+                "min_relative_density": _SHARE,
+                "keep_length": (0.0, 10.0, " Å"),
+                "local_radius": (1.0, 100.0, " Å"),
+                "length_ratio": (1.0, 10.0, ""),
+                "rounds": (0, 100_000, ""),
+            }
+            | dict.fromkeys(("neighbours", "tabu_length", "trajectories"), _COUNT),
+        )
 
 
 SMALLEST_POOL, LARGEST_POOL = 0.9, 5.0
@@ -85,6 +120,15 @@ class AlignmentConfig:
     """Of two models closer than this (superposed Cα RMSD, Å) the worse is dropped."""
     models: int = 10
     """Models kept."""
+
+    def __post_init__(self) -> None:
+        weights = ("weight_amino_acid", "weight_secondary_structure", "weight_calpha", "weight_distance")
+        check_ranges(
+            self,
+            dict.fromkeys(weights, _WEIGHT)
+            | dict.fromkeys(("band", "models"), _COUNT)
+            | {"distances": (1.0, 10.0, " Å"), "end_gap": (-100.0, 0.0, ""), "redundancy_rmsd": (0.0, 100.0, " Å")},
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 
 _PREFIX = ".partial-"
+_LONGEST_NAME = 255
 
 
 @contextmanager
@@ -15,15 +16,17 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Until then an earlier file of that name stays as it was, and it stays if the block raises; the temporary file is
     then removed. The bytes are on the disk before the name is, so that neither a full disk nor a power cut leaves a
-    stump. A symbolic link keeps pointing at what is replaced; a device such as /dev/stdout is written straight.
+    stump. A symbolic link keeps pointing at what is replaced; a device or pipe is yielded itself.
     Raises OSError with `path` as its file name.
     """
     path = Path(path)
-    target = path.resolve()
-    if target.exists() and not target.is_file() and not target.is_dir():
+    if is_stream(path):  # asked before it is resolved: what /dev/stdout resolves to need not exist
         yield path
         return
-    partial = target.with_name(f"{_PREFIX}{os.getpid()}-{target.name}")
+    target = path.resolve()
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    end = os.fsencode(target.name)[len(prefix) - _LONGEST_NAME :].decode(errors="ignore")
+    partial = target.with_name(prefix + end)
     try:
         yield partial
         with partial.open("rb") as written:
@@ -36,6 +39,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # not there: moved to its place, or never made
             partial.unlink()
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a device or pipe, such as /dev/stdout: it takes bytes, but cannot be replaced or read again."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def remove_partial(directory: Path) -> None:

@@ -105,6 +105,40 @@ def test_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, text:
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[tracing]\nthreshold = -1", "threshold is -1; give 0 to 1"),
+        ("[tracing]\nbandwidth = -1", "bandwidth is -1; give 0.5 to 10 Å"),
+        ("[tracing]\nbandwidth = 0", "bandwidth is 0; give 0.5 to 10 Å"),
+        ("[tracing]\nbandwidth = 1e9", "bandwidth is 1e+09; give 0.5 to 10 Å"),
+        ("[tracing]\nlocal_radius = -3", "local_radius is -3; give 1 to 100 Å"),
+        ("[tracing]\nkeep_length = -1", "keep_length is -1; give 0 to 10 Å"),
+        ("[tracing]\nmerge_distance = 0", "merge_distance is 0; give 0.1 to 5 Å"),
+        ("[tracing]\nlength_ratio = 0.9", "length_ratio is 0.9; give 1 to 10"),
+        ("[tracing]\ntabu_length = 1_000_000_000", "tabu_length is 1e+09; give 1 to 100000"),
+        ("[alignment]\nweight_calpha = -1", "weight_calpha is -1; give 0 to 100"),
+        ("[alignment]\nweight_distance = [1, 1, 1e30]", "weight_distance is 1e+30; give 0 to 100"),
+        ("[alignment]\ndistances = [3.8, 0]", "distances is 0; give 1 to 10 Å"),
+        ("[alignment]\nend_gap = 1", "end_gap is 1; give -100 to 0"),
+        ("[alignment]\nredundancy_rmsd = -1", "redundancy_rmsd is -1; give 0 to 100 Å"),
+    ],
+)
+def test_setting_out_of_its_range_is_refused_with_the_range(tmp_path: Path, text: str, sentence: str):
+    with pytest.raises(ConfigError, match=".") as raised:
+        build_config("simulated", written(tmp_path, text))
+    assert str(raised.value) == f"{tmp_path / 'settings.toml'} {text.splitlines()[0]}: {sentence}"
+
+
+def test_setting_out_of_its_range_is_refused_without_a_file():
+    with pytest.raises(ConfigError, match="bandwidth is nan; give 0.5 to 10 Å"):
+        TracingConfig(bandwidth=float("nan"))
+    with pytest.raises(ConfigError, match="weight_calpha is inf; give 0 to 100"):
+        AlignmentConfig(weight_calpha=float("inf"))
+    with pytest.raises(ConfigError, match="band is 0; give 1 to 100000"):
+        AlignmentConfig(band=0)
+
+
 def test_missing_file_and_unknown_preset_are_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"nowhere\.toml cannot be read"):
         build_config("simulated", tmp_path / "nowhere.toml")

@@ -48,6 +48,24 @@ def test_links_are_followed_and_devices_written_straight(tmp_path: Path):
         assert partial == Path(os.devnull)
 
 
+def test_a_pipe_is_written_straight():
+    """As /dev/stdout in `| less`: what its name resolves to is no path."""
+    reading, writing = os.pipe()
+    with atomic_path(f"/dev/fd/{writing}") as path:
+        path.write_text("through")
+    assert os.read(reading, 99) == b"through"
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("name", ["m" * 251 + ".cif", "é" * 125 + ".cif"])
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path: Path, name: str):
+    with atomic_path(tmp_path / name) as partial:
+        assert partial.suffix == ".cif"
+        partial.write_text("")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_what_a_killed_run_left_is_removed(tmp_path: Path):
     (tmp_path / "kept.cif").write_text("")
     writer = atomic_path(tmp_path / "model.cif")

@@ -161,8 +161,12 @@ def read_inputs(
 def crowding(density: Any, n_residues: int, contour: float | None, name: str) -> list[str]:
     """A warning if the sequence needs three times the volume that the map's density fills, or a third of it."""
     from deepmm_jax.density.scaling import RESIDUE_VOLUME, default_threshold
+    from deepmm_jax.errors import MapError
 
-    threshold = default_threshold(density.data, contour)
+    try:
+        threshold = default_threshold(density.data, contour)
+    except MapError as error:
+        raise MapError(f"{name}: {error}") from error
     volume = float((density.data > threshold).sum() * density.step.prod())
     needed = RESIDUE_VOLUME * n_residues
     if volume > 3 * needed:

@@ -36,7 +36,8 @@ def evaluate(
     figures: dict[str, float | int | None] = {}
     if map_path is not None and resolution is not None:
         density = read_map(map_path, origin=origin)
-        figures |= evaluate_in_map(density, resolution, chains, known, (str(model), str(reference)))
+        names = (str(model), str(reference), f"the map {map_path}")
+        figures |= evaluate_in_map(density, resolution, chains, known, names)
     figures = evaluate_model(chains, known) | figures
     if as_json:
         typer.echo(json.dumps(figures, indent=2))

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import distance_transform_edt
 from scipy.optimize import minimize_scalar
 
-from deepmm_jax.assessment.model_density import ModelDensity, model_density, synthesise
+from deepmm_jax.assessment.scattering import Scattering, scattering, synthesise
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.errors import MapError
 from deepmm_jax.structure.chain import Chain
@@ -57,23 +57,29 @@ class MapCorrelation:
 
 
 def correlate(
-    density: DensityMap, chains: Sequence[Chain], resolution: float, b: float | None = None, whose: str = "the model"
+    density: DensityMap,
+    chains: Sequence[Chain],
+    resolution: float,
+    b: float | None = None,
+    whose: str = "the model",
+    where: str = "the map",
 ) -> MapCorrelation:
     """Correlations of a map with a model at `resolution` (Å), with the one B (Å²) of the best CC_mask, or with `b`.
 
     Atoms outside the map are left out, with a warning in the log. Raises MapError if more than a tenth of them are, if
-    the map is constant, or if the resolution is not within 1 to 20 Å or finer than two voxels.
+    the map is constant, or if the resolution is not within 1 to 20 Å or finer than two voxels. Its sentences call the
+    model `whose` and the map `where`.
     """
-    check_resolution(density, resolution)
-    positions, numbers = _atoms_inside(density, chains, whose)
+    check_resolution(density, resolution, where)
+    positions, numbers = _atoms_inside(density, chains, whose, where)
     grid = density.to_grid(positions)
-    atoms = model_density(grid, numbers, density.step, resolution)
+    atoms = scattering(grid, numbers, density.step, resolution)
     in_map, in_box = atoms.overlap(density.shape)
     observed = density.data[in_map]
     mask = molecular_mask(grid - [part.start for part in in_map], numbers, density.step, observed.shape)
     count = int(mask.sum())
     if count == 0:
-        raise MapError(f"no voxel of the map lies in {whose}: its voxels of {density.step.max():.3g} Å are too coarse")
+        raise MapError(f"no voxel of {where} lies in {whose}: its voxels of {density.step.max():.3g} Å are too coarse")
     if b is None:
         mask_there, observed_there = np.zeros(atoms.shape, bool), np.zeros(atoms.shape, np.float32)
         mask_there[in_box], observed_there[in_box] = mask, observed
@@ -92,18 +98,18 @@ def correlate(
     )
 
 
-def check_resolution(density: DensityMap, resolution: float) -> None:
-    """Raise MapError for a resolution (Å) that no map has or that this one cannot have, and for a constant map."""
+def check_resolution(density: DensityMap, resolution: float, where: str = "the map") -> None:
+    """Raise MapError for a resolution (Å) that no map has or that `where` cannot have, and for a constant map."""
     least, most = RESOLUTIONS
     if not least <= resolution <= most:
-        raise MapError(f"a resolution of {resolution:g} Å cannot be right; give that of the map, {least:g} to {most:g}")
+        raise MapError(f"a resolution of {resolution:g} Å cannot be right; give that of {where}, {least:g} to {most:g}")
     finest = 2 * float(density.step.max())
     if resolution < 0.999 * finest:
         raise MapError(
-            f"the map has voxels of {finest / 2:.3g} Å and cannot show {resolution:g} Å; give {finest:.3g} Å or more"
+            f"{where} has voxels of {finest / 2:.3g} Å and cannot show {resolution:g} Å; give {finest:.3g} Å or more"
         )
     if not np.ptp(density.data) > 0:
-        raise MapError("the map is constant and correlates with nothing; give another map")
+        raise MapError(f"{where} is constant and correlates with nothing; give another map")
 
 
 def molecular_mask(
@@ -127,7 +133,7 @@ def molecular_mask(
     return reached & (np.asarray(distance_transform_edt(reached, sampling=step)) > SHRINK)
 
 
-def best_b(atoms: ModelDensity, mask: Bool[np.ndarray, "nx ny nz"], observed: Float[np.ndarray, "nx ny nz"]) -> float:
+def best_b(atoms: Scattering, mask: Bool[np.ndarray, "nx ny nz"], observed: Float[np.ndarray, "nx ny nz"]) -> float:
     """The B (Å²) with which atoms correlate best with what is observed in a mask, all in the box of the atoms."""
     fixed = [jnp.asarray(x) for x in (atoms.coefficients, atoms.s2, mask, observed.astype(np.float32))]
 
@@ -170,7 +176,7 @@ def _highest(volume: Float[np.ndarray, "nx ny nz"], count: int) -> Bool[np.ndarr
 
 
 def _atoms_inside(
-    density: DensityMap, chains: Sequence[Chain], whose: str
+    density: DensityMap, chains: Sequence[Chain], whose: str, where: str
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n"]]:
     """Positions (Å) and atomic numbers of the atoms in the box of a map, or MapError if it does not hold the model."""
     positions = np.concatenate([chain.positions for chain in chains])
@@ -180,11 +186,12 @@ def _atoms_inside(
     if inside.mean() < LEAST_INSIDE:
         low, high = density.origin, density.to_xyz(np.array(density.shape) - 1)
         raise MapError(
-            f"{int((~inside).sum())} of {len(inside)} atoms of {whose} lie outside the map, which reaches from "
+            f"{int((~inside).sum())} of {len(inside)} atoms of {whose} lie outside {where}, which reaches from "
             f"{_point(low)} to {_point(high)} Å; give the map in which it was built, or place that otherwise"
         )
     if not inside.all():
-        _log.warning("%d of %d atoms of %s lie outside the map and are left out", (~inside).sum(), len(inside), whose)
+        outside = int((~inside).sum())
+        _log.warning("%d of %d atoms of %s lie outside %s and are left out", outside, len(inside), whose, where)
     return positions[inside], numbers[inside]
 
 

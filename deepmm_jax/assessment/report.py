@@ -52,17 +52,17 @@ def evaluate_in_map(
     resolution: float,
     model: Sequence[Chain],
     reference: Sequence[Chain],
-    names: tuple[str, str] = ("the model", "the reference"),
+    names: tuple[str, str, str] = ("the model", "the reference", "the map"),
 ) -> dict[str, float]:
     """Correlations of a map at `resolution` (Å) with a model and, for comparison, with the reference.
 
     `cc_mask`, `cc_box`, `cc_peaks`, `cc_volume` and the B factor (Å²) `fitted_b`, which the atoms of each were given
     whatever their file says; those of the reference are called `reference_…`. Raises MapError as `correlate` does,
-    with these `names` for the two.
+    with these `names` for the three.
     """
     figures: dict[str, float] = {}
-    for prefix, chains, name in zip(("", "reference_"), (model, reference), names):
-        found = correlate(density, chains, resolution, whose=name)
+    for prefix, chains, name in zip(("", "reference_"), (model, reference), names[:2]):
+        found = correlate(density, chains, resolution, whose=name, where=names[2])
         figures |= {f"{prefix}cc_{where}": getattr(found, where) for where in ("mask", "box", "peaks", "volume")}
         figures[f"{prefix}fitted_b"] = found.b
     return figures

@@ -1,5 +1,6 @@
 """Density maps in and out of MRC2014/CCP4 files (section 2.1)."""
 
+import gzip
 import io
 import logging
 import os
@@ -14,15 +15,18 @@ from deepmm_jax import __version__
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc_header import MapHeader, Placement, opened, parse_header
 from deepmm_jax.density.resample import straighten
-from deepmm_jax.density.scaling import contour_level
+from deepmm_jax.density.scaling import LARGEST, contour_level
 from deepmm_jax.errors import MapError
-from deepmm_jax.files import atomic_path
+from deepmm_jax.files import atomic_path, is_stream
 
 
 log = logging.getLogger(__name__)
 
 _BLOCK = 2**25
 """Bytes read at a time."""
+
+_MOST_SURPLUS = 2**28
+"""Bytes after the values of a gzipped map that are read on to its checksum."""
 
 _COARSE = 2.5
 """Voxels larger than this, in Å, are too coarse for a map at 5 Å."""
@@ -34,7 +38,7 @@ def read_map(path: str | os.PathLike[str], *, origin: Placement = "auto") -> Den
     Reads modes 0, 1, 2, 6 and 12 of either byte order. `origin` forces a placement rule (`MapHeader.place`).
     Values that are not finite become 0; a cell that is not right-angled is put on a right-angled grid (`straighten`);
     bytes are taken as unsigned where signed ones tear the map apart. Each of these is a warning in the log.
-    Raises MapError if the file is missing, damaged, not a map, too large, or constant.
+    Raises MapError if the file is missing, damaged, not a map, too large, or constant, or its values are too large.
     """
     header, density, notes, _ = _load(path, origin)
     for note in notes:
@@ -49,6 +53,9 @@ def _load(path: str | os.PathLike[str], origin: Placement) -> tuple[MapHeader, D
         header = parse_header(stream, Path(path))
         notes = list(header.notes) + (header.doubts() if origin == "auto" else [])
         data, n_bad = _read_values(stream, header)
+        surplus = _surplus(stream, header.path)
+    if surplus:
+        notes.append(f"{path}: holds {surplus} bytes more than its header announces; they are left out")
     coarsest = float(header.step.max())
     if coarsest > _COARSE:
         notes.append(f"{path}: voxels of {coarsest:.4g} Å hold nothing finer than {2 * coarsest:.4g} Å")
@@ -56,6 +63,9 @@ def _load(path: str | os.PathLike[str], origin: Placement) -> tuple[MapHeader, D
         notes.append(f"{path}: {n_bad} values are not finite and are taken as 0")
     if data.min() == data.max():
         raise MapError(f"{path}: every voxel is {data.flat[0]:g}; the map is empty")
+    largest = max(float(data.max()), -float(data.min()))
+    if largest > LARGEST:
+        raise MapError(f"{path}: holds a value of {largest:.4g}, more than {LARGEST:g}; divide the map by a constant")
     if header.values == np.int8 and _wraps(data):
         data[data < 0] += 256
         notes.append(f"{path}: its bytes make a map if they are unsigned, so they are taken as 0–255, not as -128–127")
@@ -99,8 +109,19 @@ def _read_values(stream: io.BufferedIOBase, header: MapHeader) -> tuple[Float[np
                 n_bad += values.size - int(np.count_nonzero(finite))
                 values = np.where(finite, values, 0)
         as_stored[first : first + count] = values
-    stream.read(1)  # at the end of a gzipped file this compares its checksum
     return data, n_bad
+
+
+def _surplus(stream: io.BufferedIOBase, path: Path) -> int:
+    """Bytes that follow the values. A gzipped file is read on to its end, since only there its checksum is compared."""
+    if not isinstance(stream, gzip.GzipFile):
+        return path.stat().st_size - stream.tell()
+    count = 0
+    while block := stream.read(_BLOCK):
+        count += len(block)
+        if count > _MOST_SURPLUS:
+            raise MapError(f"{path}: holds {count} bytes and more beyond what its header announces; it is damaged")
+    return count
 
 
 def _wraps(data: Float[np.ndarray, "nx ny nz"]) -> bool:
@@ -115,12 +136,15 @@ def _wraps(data: Float[np.ndarray, "nx ny nz"]) -> bool:
 def write_map(path: str | os.PathLike[str], density: DensityMap) -> None:
     """Write a map as mode 2 with ORIGIN in Å and zero start indices (gzipped if the name ends in .gz), all or nothing.
 
-    Raises MapError if values are not finite, the folder cannot be written, or the result is not valid MRC2014.
+    Raises MapError if values are not finite, the folder cannot be written, `path` is a device or pipe, or the result is
+    not valid MRC2014.
     """
     path = Path(path)
     if not np.isfinite(density.data).all():
         raise MapError(f"{path}: the map holds values that are not finite; it is not written")
     try:
+        if is_stream(path):
+            raise MapError(f"{path}: is a device or pipe, where no map can be written; give the name of a file")
         with atomic_path(path) as partial:
             with mrcfile.new(partial, compression="gzip" if path.suffix == ".gz" else None, overwrite=True) as mrc:
                 mrc.set_data(np.ascontiguousarray(density.data.transpose(2, 1, 0), np.float32))

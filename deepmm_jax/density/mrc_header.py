@@ -207,6 +207,8 @@ def parse_header(stream: io.BufferedIOBase, path: Path) -> MapHeader:
     shape = np.array([(columns, rows, sections)[axis] for axis in (x, y, z)], float)
     # The cell belongs to mx, my, mz grid intervals; a map cut out of it has fewer voxels.
     sampling = np.array([words[name] for name in ("mx", "my", "mz")], float)
+    if sampling.min() < 0:
+        notes.append(f"{path}: grid intervals {_triple(sampling)} make no sense; the voxels are counted where below 0")
     sampling = np.where(sampling > 0, sampling, shape)
     cell = np.array([words["cella"][name] for name in "xyz"], float)
     step = cell / sampling

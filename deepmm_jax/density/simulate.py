@@ -1,5 +1,6 @@
 """Simulated maps: a sum of Gaussians over atoms, in the form of EMAN2's e2pdb2mrc (section 2.6.1)."""
 
+import math
 from typing import no_type_check
 
 import numba
@@ -7,6 +8,8 @@ import numpy as np
 from jaxtyping import Float
 
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.density.mrc_header import MAX_VOXELS, STEP_RANGE
+from deepmm_jax.errors import MapError
 
 
 NEGLIGIBLE = 1e-7
@@ -20,6 +23,7 @@ def simulate_map(
 
     `positions`, `resolution` and `step` (voxel size) in Å. The box holds the atoms and about one
     resolution on every side; its sides are even numbers of voxels. Agrees with EMAN2 2.12 (map correlation 0.999999).
+    Raises MapError as `eman2_box` does.
     """
     shape, origin = eman2_box(positions, resolution, step)
     widths = np.full(len(positions), resolution / np.pi / step, np.float32)
@@ -30,11 +34,23 @@ def simulate_map(
 def eman2_box(
     positions: Float[np.ndarray, "n 3"], resolution: float, step: float
 ) -> tuple[tuple[int, int, int], Float[np.ndarray, "3"]]:
-    """Shape and origin (Å) of the box that EMAN2 puts around atoms."""
+    """Shape and origin (Å) of the box that EMAN2 puts around atoms.
+
+    Raises MapError for a voxel size or resolution (Å) that no map has, and for a box that no map may fill.
+    """
+    if not STEP_RANGE[0] < step < STEP_RANGE[1]:
+        raise MapError(f"voxels of {step:g} Å cannot be right; give {STEP_RANGE[0]:g} to {STEP_RANGE[1]:g} Å")
+    if not step <= resolution < np.inf:
+        raise MapError(f"a resolution of {resolution:g} Å cannot be right; give at least the voxel size, {step:g} Å")
     low, high = positions.min(axis=0).astype(float), positions.max(axis=0).astype(float)
     extent = high - low
-    sides = (extent / step).astype(int) + int(2 * resolution / step)
-    sides += sides % 2
+    sides = 2 * np.ceil((np.floor(extent / step) + np.floor(2 * resolution / step)) / 2)
+    voxels = math.prod(sides.tolist())
+    if not voxels <= MAX_VOXELS:
+        raise MapError(
+            f"atoms over {' × '.join(f'{side:.6g}' for side in extent)} Å need {voxels:.4g} voxels of {step:g} Å "
+            f"at {resolution:g} Å, more than {MAX_VOXELS}; give larger voxels or fewer chains"
+        )
     nx, ny, nz = (int(side) for side in sides)
     return (nx, ny, nz), low - step * (sides // 2) + extent / 2
 

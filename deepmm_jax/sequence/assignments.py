@@ -21,7 +21,7 @@ DSSP_LOOP = "_dssp_struct_summary."
 def read_assignments(text: str) -> Assignments:
     """The chains of a DSSP file (classic, or mmCIF of DSSP 4), a STRIDE file or an `ss.txt`; empty for anything else.
 
-    Raises ValueError for an mmCIF file that cannot be parsed.
+    Raises what gemmi does, ValueError or RuntimeError, for an mmCIF file that cannot be parsed.
     """
     header = DSSP_HEADER.search(text)
     if header:
@@ -30,8 +30,12 @@ def read_assignments(text: str) -> Assignments:
         return _chains((row[11], "C" if row[13].islower() else row[13], row[16]) for row in rows if row[13] != "!")
     if DSSP_LOOP in text:
         tags = ("label_asym_id", "label_comp_id", "secondary_structure")
-        table = gemmi.cif.read_string(text).sole_block().find(DSSP_LOOP, list(tags))
-        return _chains((row.str(0), THREE_TO_ONE.get(row.str(1), "X"), row.str(2) or "-") for row in table)
+        tables = [block.find(DSSP_LOOP, list(tags)) for block in gemmi.cif.read_string(text)]
+        return [
+            chain
+            for table in tables
+            for chain in _chains((row.str(0), THREE_TO_ONE.get(row.str(1), "X"), row.str(2) or "-") for row in table)
+        ]
     stride = [line.split() for line in text.split("\n") if line.startswith("ASG ")]
     if stride:
         return _chains((row[2], THREE_TO_ONE.get(row[1], "X"), row[5]) for row in stride if len(row) > 5)

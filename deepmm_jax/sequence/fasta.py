@@ -32,6 +32,13 @@ NUCLEOTIDE_CODES = NUCLEOTIDES | frozenset("RYKMSWBDHV")
 """The bases and N for any of them; the codes for some of them."""
 NUCLEOTIDE_SHARE = 0.9
 """Share of the bases above which letters that are all nucleotide codes are no protein; proteins have a quarter."""
+AMBIGUOUS_SHARE, AMBIGUOUS_LENGTH = 0.5, 20
+"""The same where all four bases occur, and the letters it takes."""
+
+UNKNOWN_SHARE = 0.1
+"""Share of X above which there is a warning."""
+
+CLUSTAL_HEADER = re.compile(r"\s*CLUSTAL[WX]?\b")
 
 WANTED = "a FASTA file with the protein's sequence"
 
@@ -59,14 +66,18 @@ def read_fasta(path: str | Path) -> list[Record]:
 
     One record is one chain: a homomer's sequence stands there once per copy, and a name that comes again gets a number.
     Gzip, any line ends, lower case, blank lines, `;` comments, blanks, gaps (`-`, `.`) and a final `*` are accepted,
-    and the title line of PIR entries is skipped; U, O, B, Z and J become X, with a warning.
-    Raises SequenceError for a file that is missing, empty, binary or a structure, and for a record that is empty,
-    shorter than ten residues, made of nucleotides, or holds anything else than letters.
+    and the title line of PIR entries is skipped; U, O, B, Z and J become X, with a warning, as there is for many X.
+    Raises SequenceError for a file that is missing, empty, binary, a structure, an alignment or prose, and for a
+    record that is empty, shorter than ten residues, made of nucleotides, or holds anything else than letters.
     """
     path = Path(path)
     text = read_text(path, SequenceError, WANTED)
     if is_structure(text):
         raise SequenceError(f"{path} is a structure, not a sequence; give {WANTED}")
+    if CLUSTAL_HEADER.match(text):
+        raise SequenceError(f"{path} is a Clustal alignment; give the sequences in FASTA")
+    if ">" not in text and _is_prose(text):
+        raise SequenceError(f"{path} reads as prose; give {WANTED} (if it is one, begin it with a > line)")
     blocks: list[tuple[str, list[str]]] = []
     lines = map(str.strip, text.split("\n"))
     for line in lines:
@@ -114,6 +125,12 @@ def profiles_from_fasta(
     return profiles, [warning for record in records for warning in record.warnings]
 
 
+def _is_prose(text: str) -> bool:
+    """Whether a text is words: several on a line, of different lengths, not in capitals (sequences stand in tens)."""
+    lines = [line.split() for line in text.split("\n") if not line.startswith(";")]
+    return any(len({len(word) for word in words[:-1]}) > 1 and not "".join(words).isupper() for words in lines)
+
+
 def _names(headers: list[str]) -> list[str]:
     """The first word of every header (of a PDB header its entity, such as 1AKE_1), made unique by a number."""
     names: list[str] = []
@@ -137,7 +154,9 @@ def _record(path: Path, name: str, text: str) -> Record:
         )
     bases = [letter for letter in letters if letter in NUCLEOTIDES]
     few = len(set(bases)) <= 2 and set(letters) <= NUCLEOTIDES  # can be a repeat, such as the one of silk
-    if not few and NUCLEOTIDE_CODES.issuperset(letters) and len(bases) >= NUCLEOTIDE_SHARE * len(letters):
+    all_four = len(set(bases) - {"N"}) == 4 and len(letters) >= AMBIGUOUS_LENGTH
+    share = AMBIGUOUS_SHARE if all_four else NUCLEOTIDE_SHARE
+    if not few and NUCLEOTIDE_CODES.issuperset(letters) and len(bases) >= share * len(letters):
         kind = "RNA" if "U" in bases and "T" not in bases else "DNA"
         raise SequenceError(
             f"{where} is made of nucleotides ({letters[:10]}…), so it is {kind}; remove it or give the protein's "
@@ -152,4 +171,7 @@ def _record(path: Path, name: str, text: str) -> Record:
     if rare:
         listed = ", ".join(rare[:5]) + "…" * (len(rare) > 5)
         warnings.append(f"{where}: read as X: {listed} ({len(rare)} of {len(letters)} residues)")
+    unknown = letters.count("X")
+    if unknown > UNKNOWN_SHARE * len(letters):
+        warnings.append(f"{where}: nothing is known of {unknown} of its {len(letters)} residues (X)")
     return Record(name=name, letters=re.sub(f"[{RARE_LETTERS}]", "X", letters), warnings=tuple(warnings))

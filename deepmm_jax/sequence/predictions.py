@@ -8,6 +8,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ PROBABILITY_COLUMNS = (
     ("helix", "sheet", "coil"),  # Porter5
 )
 """Header names (lower case) of Helix, Sheet, Coil."""
+COLUMNS = {"id", *LETTER_COLUMNS, *STATE_COLUMNS, *chain.from_iterable(PROBABILITY_COLUMNS)}
 
 TAGS = ("AA:", "Pred:")
 """Line starts in PSIPRED's `.horiz`."""
@@ -90,7 +92,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     text = read_text(path, SequenceError, WANTED)
     try:
         assigned = read_assignments(text)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise SequenceError(f"{path} cannot be read as mmCIF ({str(error).splitlines()[0]}); give {WANTED}") from error
     if assigned:
         return [_prediction(path, letters, _hard(path, states)) for letters, states in assigned]
@@ -99,10 +101,10 @@ def read_predictions(path: Path) -> list[Prediction]:
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     rows = [line for line in lines if not line.startswith("#")]
     if not rows:
-        raise SequenceError(f"{path} is empty; give {WANTED}")
-    header = [name.strip().lower() for name in _fields(lines[0])]
+        raise SequenceError(f"{path} holds no residue; give {WANTED}")
+    header = [name.strip().lower() for name in _fields(path, lines[0])]
     if any(name in header for name in LETTER_COLUMNS) and _columns(header):
-        return _read_table(path, header, [_fields(line) for line in lines[1:]])
+        return _read_table(path, header, [_fields(path, line) for line in lines[1:]])
     if PSIPRED_ROW.fullmatch(rows[0]):
         return _read_psipred(path, rows)
     if any(line.startswith("Pred:") for line in rows):
@@ -110,11 +112,16 @@ def read_predictions(path: Path) -> list[Prediction]:
         return [_prediction(path, parts["AA:"] or None, _hard(path, parts["Pred:"]))]
     if any(JPRED_TAG.match(line) for line in rows):
         return [_read_jpred(path, rows)]
+    if rows[0][0].isdigit():
+        raise SequenceError(f"{path} is a table without a header; add the line that names its columns, P(H) and so on")
     return _read_strings(path, rows)
 
 
-def _fields(line: str) -> list[str]:
-    return next(csv.reader([line])) if "," in line else line.split()
+def _fields(path: Path, line: str) -> list[str]:
+    try:
+        return next(csv.reader([line])) if "," in line else line.split()
+    except csv.Error as error:
+        raise SequenceError(f"{path}: the line {line[:20]!r}… is no row of a table ({error}); give {WANTED}") from error
 
 
 def _columns(header: Sequence[str]) -> tuple[int, ...]:
@@ -126,6 +133,9 @@ def _columns(header: Sequence[str]) -> tuple[int, ...]:
 
 
 def _read_table(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Prediction]:
+    twice = next((name for name in header if name in COLUMNS and header.count(name) > 1), None)
+    if twice is not None:
+        raise SequenceError(f"{path}: its header names the column {twice!r} more than once; mend the file")
     letter = next(header.index(name) for name in LETTER_COLUMNS if name in header)
     columns = _columns(header)
     groups: dict[str, list[Sequence[str]]] = {}
@@ -155,6 +165,9 @@ def _read_psipred(path: Path, rows: Sequence[str]) -> list[Prediction]:
             f"{path}: {wrong!r} is not a PSIPRED row (index, residue, state, three numbers); mend the file"
         )
     fields = [row.split() for row in rows]
+    for number, (index, *_) in enumerate(fields, start=1):
+        if int(index) != number:
+            raise SequenceError(f"{path}: row {number} is for residue {index}; give all residues, in order from 1")
     coil_helix_strand = _numbers(path, [row[3:] for row in fields])
     return [_prediction(path, "".join(row[1] for row in fields), coil_helix_strand[:, [1, 2, 0]])]
 

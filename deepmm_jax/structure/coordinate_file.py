@@ -1,10 +1,11 @@
 """Coordinate files as people have them, brought into the shape that gemmi reads: PDB, mmCIF and mmJSON, gzip too.
 
-What gemmi would take without a word is refused or mended here: coordinates that are no numbers (it reads them as 0),
-several chains under one name (it keeps the first of the residues that share a number), blank chains told apart by
-their segment, the residue names of molecular dynamics, and mmCIF tables that lack a column.
+What gemmi would take without a word is refused or mended here: coordinates and residue numbers that are no numbers (it
+reads them as 0), several chains under one name (it keeps the first of the residues that share a number), blank chains
+told apart by their segment, the residue names of molecular dynamics, and mmCIF tables that lack a column.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import groupby, product
@@ -28,6 +29,9 @@ FORCE_FIELD_NAMES = (
     | {"ASH": "ASP", "ASPH": "ASP", "GLH": "GLU", "GLUH": "GLU", "LYN": "LYS", "LYSN": "LYS", "ARN": "ARG"}
 )
 """Protonation states of CHARMM, AMBER and GROMACS: the residue that each is."""
+
+RESIDUE_NUMBER = re.compile(r" *[-+]?[0-9]+ *|[A-Z][0-9A-Z]{3}", re.IGNORECASE)
+"""Decimal, or hybrid-36 after 9999."""
 
 LETTERS = ascii_uppercase + ascii_lowercase + digits
 
@@ -143,7 +147,10 @@ def _mended_pdb(path: Path, lines: Sequence[str]) -> list[str]:
 
 
 def _check_columns(path: Path, number: int, line: str) -> None:
-    """Raise StructureError where the coordinates of an atom are not in their columns."""
+    """Raise StructureError where the coordinates of an atom, or the number of an amino acid, are not in their columns.
+
+    The many waters of a simulation may go without: programs number them by stars or in hexadecimals.
+    """
     try:
         for begin in (30, 38, 46):
             float(line[begin : begin + 8])
@@ -152,6 +159,16 @@ def _check_columns(path: Path, number: int, line: str) -> None:
             f"{path}: line {number} has {line[30:54].strip()!r} where x, y and z are to stand (columns 31–54); "
             "mend the file or give mmCIF"
         ) from error
+    if not RESIDUE_NUMBER.fullmatch(line[22:26]) and _is_of_protein(line[12:16].strip(), line[17:20].strip()):
+        raise StructureError(
+            f"{path}: line {number} has {line[22:26]!r} where the residue's number is to stand (columns 23–26); "
+            "mend the file or give mmCIF"
+        )
+
+
+def _is_of_protein(atom: str, residue: str) -> bool:
+    known = residue in FORCE_FIELD_NAMES or gemmi.find_tabulated_residue(residue).is_amino_acid()
+    return known or (atom == "CA" and residue != "CA")
 
 
 def _mended_block(path: Path, text: str) -> gemmi.cif.Block:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from deepmm_jax.assessment.map_correlation import MapCorrelation, correlate, molecular_mask, pearson
-from deepmm_jax.assessment.model_density import model_density
+from deepmm_jax.assessment.scattering import scattering
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
 from deepmm_jax.errors import MapError
@@ -90,7 +90,7 @@ def test_the_place_of_the_box_does_not_matter(small):
 def test_a_model_correlates_with_its_own_density():
     """The synthesis itself, taken as a map, has correlations of 1 and its own B."""
     chain = residues(ubiquitin(), np.arange(20))
-    atoms = model_density(chain.positions.astype(np.float64), chain.atomic_numbers, np.ones(3), 3.0)
+    atoms = scattering(chain.positions.astype(np.float64), chain.atomic_numbers, np.ones(3), 3.0)
     density = DensityMap(data=np.asarray(atoms.at(80.0)), step=np.ones(3), origin=atoms.corner.astype(float))
     found = correlate(density, [chain], 3.0)
     assert found.b == pytest.approx(80.0, abs=1.0)
@@ -137,12 +137,12 @@ def test_a_few_atoms_outside_are_left_out_and_said(small, caplog):
 @pytest.mark.parametrize(
     ("change", "resolution", "sentence"),
     [
-        ("none", 0.0, "a resolution of 0 Å cannot be right"),
+        ("none", 0.0, "a resolution of 0 Å cannot be right; give that of my.mrc"),
         ("none", 50.0, "a resolution of 50 Å cannot be right"),
         ("none", float("nan"), "a resolution of nan Å cannot be right"),
-        ("none", 1.5, "voxels of 1 Å and cannot show 1.5 Å"),
-        ("constant", 4.0, "the map is constant"),
-        ("away", 4.0, r"\d+ of \d+ atoms of my.pdb lie outside the map"),
+        ("none", 1.5, "my.mrc has voxels of 1 Å and cannot show 1.5 Å"),
+        ("constant", 4.0, "my.mrc is constant"),
+        ("away", 4.0, r"\d+ of \d+ atoms of my.pdb lie outside my.mrc"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error(small, change, resolution, sentence):
@@ -152,4 +152,4 @@ def test_what_cannot_be_compared_is_an_error(small, change, resolution, sentence
     if change == "away":
         density = replace(density, origin=density.origin + 1000.0)
     with pytest.raises(MapError, match=sentence):
-        correlate(density, [chain], resolution, whose="my.pdb")
+        correlate(density, [chain], resolution, whose="my.pdb", where="my.mrc")

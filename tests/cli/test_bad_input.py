@@ -122,7 +122,7 @@ CASES = [
     ({"MAP": "zero.mrc"}, r"zero\.mrc: every voxel is 0"),
     ({"MAP": "constant.mrc"}, r"constant\.mrc: every voxel is 3\.5"),
     ({"MAP": "nan.mrc"}, r"nan\.mrc: .*(empty|finite|NaN)"),
-    ({"MAP": "inverted.mrc"}, r"the map has no positive density"),
+    ({"MAP": "inverted.mrc"}, r"inverted\.mrc: the map has no positive density"),
     ({"--sequence": "missing.fasta"}, r"missing\.fasta cannot be read \(No such file or directory\)"),
     ({"--sequence": "empty.fasta"}, r"empty\.fasta is empty"),
     ({"--sequence": "header.fasta"}, r"header\.fasta: record 'nothing' has no sequence"),

@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 import logging
+import os
 import struct
 import time
 import tracemalloc
@@ -115,6 +116,47 @@ def smooth(low, high):
     return np.rint(low + (high - low) * np.exp(-(grid**2).sum(0))).astype(np.float32)
 
 
+def test_sampling_below_zero_is_mentioned(tmp_path, caplog):
+    assert_same_map(read_map(put_file(tmp_path, mrc_bytes(w8=-6))))
+    assert "grid intervals (-6, 9, 7) make no sense" in caplog.text
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_bytes_after_the_values_are_mentioned(tmp_path, caplog, packed):
+    content = mrc_bytes() + b"x" * 300
+    path = put_file(tmp_path, gzip.compress(content) if packed else content)
+    assert_same_map(read_map(path))
+    assert "map.mrc: holds 300 bytes more than its header announces" in caplog.text
+    assert any("300 bytes more" in warning for warning in describe_map(path)["warnings"])
+
+
+def test_no_flipped_bit_of_a_gzipped_map_changes_it(tmp_path):
+    """Either the checksum tells, or the bit means nothing (the time stamp of the file and the like)."""
+    packed = gzip.compress(mrc_bytes(), mtime=0)
+    refused = 0
+    for bit in range(0, 8 * len(packed), 29):
+        damaged = bytearray(packed)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path = put_file(tmp_path, bytes(damaged))
+        try:
+            found = read_map(path)
+        except MapError:
+            refused += 1
+        else:
+            assert_same_map(found)
+    assert refused > 0.9 * len(range(0, 8 * len(packed), 29))
+
+
+def test_values_after_those_announced_do_not_hide_a_wrong_checksum(tmp_path, monkeypatch):
+    path = put_file(tmp_path, damaged_gzip(mrc_bytes() + bytes(9000)))
+    monkeypatch.setattr("deepmm_jax.density.mrc._BLOCK", 500)
+    with pytest.raises(MapError, match="cannot be read"):
+        read_map(path)
+    monkeypatch.setattr("deepmm_jax.density.mrc._MOST_SURPLUS", 1200)
+    with pytest.raises(MapError, match="holds 1500 bytes and more beyond what its header announces"):
+        read_map(path)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 255), (0, 150), (60, 200)])
 def test_unsigned_bytes_are_found_out(tmp_path, caplog, low, high):
     """MRC2014 says that bytes are signed; programs that write unsigned ones make values wrap around."""
@@ -223,6 +265,7 @@ BAD = {
     "section": (mrc_bytes(DATA[:1]), "1 × 9 × 7 voxels are not a volume"),
     "zero": (mrc_bytes(DATA * 0), "every voxel is 0"),
     "constant": (mrc_bytes(DATA * 0 + 3), "every voxel is 3"),
+    "beyond_float32": (mrc_bytes(DATA * np.float32(1e36)), r"a value of 9\.\d+e\+37, more than 1e\+12"),
     "not_a_number": (mrc_bytes(DATA * np.nan), "every voxel is 0"),
 }
 
@@ -285,6 +328,13 @@ def test_a_map_that_cannot_be_written_leaves_nothing(tmp_path):
     with pytest.raises(MapError, match="cannot be written"):
         write_map(tmp_path / "missing" / "map.mrc", density.with_data(DATA))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_map_is_not_written_into_a_device_or_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", os.devnull):
+        with pytest.raises(MapError, match="is a device or pipe, where no map can be written"):
+            write_map(path, DensityMap(data=DATA, step=STEP, origin=ORIGIN))
 
 
 def test_failed_write_keeps_the_old_map(tmp_path, monkeypatch):

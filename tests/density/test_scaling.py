@@ -73,6 +73,26 @@ def test_no_positive_voxel_is_refused(function):
         function(-molecule())
 
 
+@pytest.mark.parametrize("n_residues", [60, None])
+def test_the_mean_of_large_values_does_not_overflow(n_residues):
+    data = molecule()
+    scale = top_volume_scale(data, 1.0, n_residues)
+    assert top_volume_scale(data * np.float32(1e36), 1.0, n_residues) == pytest.approx(1e36 * scale, rel=1e-4)
+    density = DensityMap(data=data * np.float32(1e36), step=np.ones(3), origin=np.zeros(3))
+    np.testing.assert_allclose(scale_map(density, n_residues).data, data / scale, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("outlier", "sentence"),
+    [(np.inf, "not finite"), (-np.inf, "reaches inf"), (np.nan, "reaches nan"), (-3e38, r"reaches 3e\+38")],
+)
+def test_outliers_are_refused(outlier, sentence):
+    data = molecule()
+    data[0, 0, 0] = outlier
+    with pytest.raises(MapError, match=sentence):
+        scale_map(DensityMap(data=data, step=np.ones(3), origin=np.zeros(3)))
+
+
 def test_top_volume_is_the_rule_written_out():
     """V = 133 Å³ a residue; the highest V / voxel volume voxels; their mean."""
     data = np.random.default_rng(2).normal(size=(20, 21, 22)).astype(np.float32)

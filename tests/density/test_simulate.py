@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepmm_jax.density.simulate import add_gaussians, eman2_box, simulate_map
+from deepmm_jax.errors import MapError
 from deepmm_jax.structure.read import read_chains
 from reference.density_oracle import gaussian_sum, voxels
 
@@ -41,6 +42,23 @@ def test_box_follows_the_rule_of_eman2():
     shape, origin = eman2_box(positions, 5.0, 2.0)
     assert shape == (10, 6, 6)
     np.testing.assert_allclose(origin, [1 - 10 + 5.35, -2 - 6 + 1.6, 5 - 6])
+
+
+@pytest.mark.parametrize(
+    ("reach", "resolution", "step", "sentence"),
+    [
+        (9000.0, 5.0, 1.0, r"atoms over 9000 × 9000 × 9000 Å need 7\.3\d+e\+11 voxels of 1 Å at 5 Å, more than"),
+        (100.0, 50.0, 0.11, r"voxels of 0\.11 Å at 50 Å, more than"),
+        (10.0, 1e308, 1.0, "more than"),
+        (10.0, 5.0, 1e-300, "voxels of 1e-300 Å cannot be right"),
+        (10.0, 5.0, np.nan, "voxels of nan Å cannot be right"),
+        (10.0, 1.0, 10.0, "a resolution of 1 Å cannot be right; give at least the voxel size, 10 Å"),
+        (10.0, np.inf, 1.0, "a resolution of inf Å cannot be right"),
+    ],
+)
+def test_what_no_map_can_hold_is_refused(reach: float, resolution: float, step: float, sentence: str):
+    with pytest.raises(MapError, match=sentence):
+        simulate_map(np.array([[0.0] * 3, [reach] * 3]), np.full(2, 6.0), resolution, step)
 
 
 def test_moving_the_atoms_moves_the_map(rng: np.random.Generator):

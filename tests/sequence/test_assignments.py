@@ -73,6 +73,13 @@ def test_every_chain_has_its_letters_and_states(tmp_path: Path, text: str):
         read_secondary_structure(path, "WD")
 
 
+def test_of_several_data_blocks_those_with_an_assignment_are_read():
+    other = "data_ligand\n_chem_comp.id LIG\n"
+    for text in (CIF + other, other + CIF):
+        assert read_assignments(text) == read_assignments(CIF)
+    assert read_assignments(CIF + CIF.replace("1XYZ", "2XYZ")) == 2 * read_assignments(CIF)
+
+
 def test_anything_else_has_no_assignment():
     assert read_assignments(">query\nEKVAG\nCHEEC\n") == []
 
@@ -83,6 +90,7 @@ def test_anything_else_has_no_assignment():
         ("ATOM      1  CA  ALA A   1      11.000  12.000  13.000\n", "is a structure without DSSP's assignment"),
         (CIF.split("#")[0], "is a structure without DSSP's assignment"),
         (CIF[:-10], "cannot be read as mmCIF"),
+        (CIF + CIF, "cannot be read as mmCIF"),
         (CIF.replace("CYS A 3 B", "CYS A 3 Q"), "'Q' at position 3 is no secondary structure"),
     ],
 )

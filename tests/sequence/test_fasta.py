@@ -59,6 +59,17 @@ def test_rare_letters_become_x_with_a_warning(tmp_path: Path):
     assert "seleno" in warning and "U3, O4, B5, Z6, J7" in warning and "5 of 13" in warning
 
 
+def test_many_x_are_told(tmp_path: Path):
+    unknown, some = read_fasta(write(tmp_path, f">x\n{40 * 'X'}\n>some\nXX{PROTEIN}\n"))
+    assert unknown.warnings[0].endswith("nothing is known of 40 of its 40 residues (X)")
+    assert some.warnings == ()
+
+
+@pytest.mark.parametrize("text", ["MRI ILLGAP GAGK GT QAQF", "mriillgapg agkgtqaqfi mek", "CLUSTALGAPGAGKGTQAQ"])
+def test_a_bare_sequence_may_hold_blanks(tmp_path: Path, text: str):
+    assert read_fasta(write(tmp_path, text))[0].letters == text.replace(" ", "").upper().replace("U", "X")
+
+
 def test_copies_of_a_chain_are_records_with_names_of_their_own(tmp_path: Path):
     records = read_fasta(write(tmp_path, f">a\n{PROTEIN}\n>a\n{PROTEIN}\n>a_2\n{PROTEIN}\n"))
     assert [record.name for record in records] == ["a", "a_2", "a_2_2"]
@@ -80,7 +91,10 @@ def test_repeats_of_two_letters_are_taken_as_protein_with_a_warning(tmp_path: Pa
     assert "taken as a protein" in record.warnings[0]
 
 
-@pytest.mark.parametrize("letters", ["GAGAGSGAGAGSGAGAGY", "GATCGATTGACCTAGX", "MKGATTACAGATTACA"])
+SILK = 5 * "GAGAGSGAGAGSGAGAGY"
+
+
+@pytest.mark.parametrize("letters", [SILK, "GATCGATTGACCTAGX", "MKGATTACAGATTACA"])
 def test_few_letters_make_no_nucleotides(tmp_path: Path, letters: str):
     (record,) = read_fasta(write(tmp_path, f">odd\n{letters}\n"))
     assert (record.letters, record.warnings) == (letters, ())
@@ -101,6 +115,13 @@ def test_few_letters_make_no_nucleotides(tmp_path: Path, letters: str):
         (">good\n" + PROTEIN + "\n>gene\nATGCGTATTATTCTGCTGGGC\n", "'gene' is made of nucleotides"),
         (">rna\nAUGCGUAUUAUUCUGCUGGGC\n", "so it is RNA"),
         (">gaps\nATGCNNNNATGCATGCATRYGCATGCATGCATGCATGCATGCATGCAT\n", "so it is DNA"),
+        (">codes\n" + 5 * "ACGTACGTRYKMACGT", "so it is DNA"),
+        (
+            "CLUSTAL O(1.2.4) multiple sequence alignment\n\n\na  " + PROTEIN,
+            "is a Clustal alignment; give the sequences",
+        ),
+        ("CLUSTALW\n\na  " + PROTEIN, "is a Clustal alignment; give the sequences"),
+        ("Here the sequence will stand\nas we have it\n", "reads as prose"),
         (">numbered\n1 MRIILLGAPG 11 AGKGTQAQFI\n", "'numbered' holds '1' at position 1"),
         (">stop\nMRIILLGAPG*AGKGTQAQFI\n", "'stop' holds '*' at position 11"),
         (b">latin\nMRIILLGAPG\xe4GKGTQAQFI\n", "'latin' holds '\ufffd' at position 11"),

@@ -89,6 +89,23 @@ def test_coordinates_that_are_no_numbers_are_refused_with_their_line(tmp_path: P
         chains_of(tmp_path, pdb("GS").replace("   7.600", number))
 
 
+@pytest.mark.parametrize("number", ["    ", "****", "????", "12.5", "1 2 ", "-A00"])
+def test_residue_numbers_that_are_none_are_refused_with_their_line(tmp_path: Path, number: str):
+    with pytest.raises(StructureError, match=r"model: line 2 has .* residue's number .*columns 23–26"):
+        chains_of(tmp_path, pdb("GSV").replace(" A   2 ", f" A{number} "))
+
+
+@pytest.mark.parametrize("number", ["2   ", " 2  ", "  -2", "  +2", "A000", "a0z9"])
+def test_residue_numbers_stand_anywhere_in_their_columns(tmp_path: Path, number: str):
+    assert chains_of(tmp_path, pdb("GSV").replace(" A   2 ", f" A{number} ")) == {"A": ("GSV", 3.8)}
+
+
+@pytest.mark.parametrize("number", ["****", "    ", "271a"])
+def test_waters_may_lack_a_number(tmp_path: Path, number: str):
+    water = pdb("G", 50).replace(" CA  GLY A   1", f" O   HOH W{number}")
+    assert chains_of(tmp_path, pdb("GSV") + water) == {"A": ("GSV", 3.8)}
+
+
 def test_a_position_of_nan_is_no_atom(tmp_path: Path):
     assert chains_of(tmp_path, pdb("GSV").replace("   3.800", "     nan")) == {"A": ("SV", 7.6)}
 

@@ -61,7 +61,7 @@ def test_negative_values_count_as_zero():
     volume[volume < 0.05] = 0.0
     trough = volume - 0.5 * blobs((16.0, 7.0, 7.0))
     trough[volume > 0] = volume[volume > 0]
-    config = TracingConfig(threshold=-1.0)
+    config = TracingConfig(threshold=0.0)
     points, beside = (find_local_dense_points(v, UNIT, ZERO, config) for v in (volume, trough))
     np.testing.assert_array_equal(points.positions, beside.positions)
     np.testing.assert_array_equal(points.voxels, beside.voxels)

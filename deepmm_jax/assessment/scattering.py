@@ -21,7 +21,7 @@ _VOXELS_PER_RESOLUTION = 2.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelDensity:
+class Scattering:
     """Fourier coefficients of atoms without B factors, on the lattice of a map but in a box of their own.
 
     The box has this `shape` and begins at voxel `corner` of the map. `coefficients` are those of a real transform, 0
@@ -56,12 +56,12 @@ def synthesise(
     return jnp.fft.irfftn(coefficients * jnp.exp(-b * s2 / 4), s=shape)
 
 
-def model_density(
+def scattering(
     grid_positions: Float[np.ndarray, "n 3"],
     atomic_numbers: Float[np.ndarray, "n"],
     step: Float[np.ndarray, "3"],
     resolution: float,
-) -> ModelDensity:
+) -> Scattering:
     """Structure factors Σ f(s) exp(-2πi s·x) of atoms up to `resolution` (Å); positions in voxels, `step` in Å.
 
     f are the electron scattering factors of International Tables C, table 4.3.2.2. The atoms are spread as Gaussians
@@ -93,7 +93,7 @@ def model_density(
         f = np.sum([a * np.exp(-b * s2 / 4) for a, b in zip(factor.a, factor.b)], axis=0)
         factors += f / spread * np.asarray(rfftn(laid.astype(np.float64), workers=2))[waves]
     factors[s2 > resolution**-2] = 0.0
-    return ModelDensity(
+    return Scattering(
         corner=corner,
         shape=(nx, ny, nz),
         coefficients=(factors / np.prod(step)).astype(np.complex64),

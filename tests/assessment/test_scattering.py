@@ -4,7 +4,7 @@ import gemmi
 import numpy as np
 import pytest
 
-from deepmm_jax.assessment.model_density import model_density
+from deepmm_jax.assessment.scattering import scattering
 
 
 POSITIONS = np.array([[0.3, 0.1, 0.7], [2.2, 1.4, -0.6], [-1.7, 3.05, 1.9], [4.0, -2.2, 0.5]])
@@ -20,7 +20,7 @@ def in_box(atoms, step: np.ndarray) -> np.ndarray:
 def test_blurred_atoms_are_sums_of_gaussians(step):
     """At B = 250 Å² nothing is left beyond 2.5 Å, so the synthesis is the density itself."""
     step = np.array(step)
-    atoms = model_density(POSITIONS / step, NUMBERS, step, 2.5)
+    atoms = scattering(POSITIONS / step, NUMBERS, step, 2.5)
     expected = np.zeros(atoms.shape)
     for position, number in zip(POSITIONS, NUMBERS):
         squared = np.square(in_box(atoms, step) - position).sum(axis=-1)
@@ -33,7 +33,7 @@ def test_blurred_atoms_are_sums_of_gaussians(step):
 @pytest.mark.parametrize(("step", "resolution"), [(1.0, 3.0), (1.4, 3.0), (0.6, 2.0)])
 def test_coefficients_are_structure_factors(step, resolution):
     steps = np.full(3, step)
-    atoms = model_density(POSITIONS / step, NUMBERS, steps, resolution)
+    atoms = scattering(POSITIONS / step, NUMBERS, steps, resolution)
     counts = [np.round(np.fft.fftfreq(n, 1 / n)) for n in atoms.shape[:2]] + [np.arange(atoms.shape[2] // 2 + 1)]
     waves = np.stack(np.meshgrid(*counts, indexing="ij"), axis=-1) / np.array(atoms.shape) / step
     s2 = np.square(waves).sum(axis=-1)
@@ -47,7 +47,7 @@ def test_coefficients_are_structure_factors(step, resolution):
 
 
 def test_the_box_lies_on_the_lattice_of_the_map():
-    atoms = model_density(POSITIONS + 5.0, NUMBERS, np.ones(3), 3.0)
+    atoms = scattering(POSITIONS + 5.0, NUMBERS, np.ones(3), 3.0)
     in_map, in_box_ = atoms.overlap((12, 12, 8))
     for axis in range(3):
         assert in_map[axis].start - in_box_[axis].start == atoms.corner[axis]
