@@ -80,6 +80,9 @@ def run() -> None:
         sys.stdout = None  # there is nowhere to flush to
         print(f"deepmm-jax: the answer cannot be written to standard output ({error.strerror})", file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:
+        print(f"deepmm-jax: not enough memory ({error}); crop the map to the molecule", file=sys.stderr)
+        sys.exit(2)
     except Exception as error:
         from deepmm_jax.errors import DeepMMError, NothingBuiltError
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from deepmm_jax.errors import CheckpointError
+from deepmm_jax.files import atomic_path
 
 
 def find_checkpoint(name_or_directory: str | Path) -> Path:
@@ -60,8 +61,10 @@ def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[st
 
 
 def write_card(directory: Path, card: Mapping[str, Any]) -> None:
-    """`card.json` of a checkpoint."""
-    (directory / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    """`card.json` of a checkpoint, all or nothing."""
+    text = json.dumps(card, indent=2, ensure_ascii=False) + "\n"
+    with atomic_path(directory / "card.json") as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def load_checkpoint(name_or_directory: str | Path, like: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

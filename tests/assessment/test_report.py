@@ -13,6 +13,7 @@ from deepmm_jax.errors import StructureError
 from deepmm_jax.structure.chain import BACKBONE, Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.write import calpha_chain
+from reference.golden_pairs import keep_atoms
 
 
 KEYS = [
@@ -25,17 +26,6 @@ KEYS = [
 def kinase() -> Chain:
     (chain,) = read_chains(Path(__file__).parents[2] / "examples" / "1ake_A.pdb.gz")
     return chain
-
-
-def keep_atoms(chain: Chain, rows: np.ndarray) -> Chain:
-    return replace(
-        chain,
-        positions=chain.positions[rows],
-        atom_names=tuple(chain.atom_names[a] for a in rows),
-        elements=tuple(chain.elements[a] for a in rows),
-        residue_of_atom=chain.residue_of_atom[rows],
-        b_factors=chain.b_factors[rows],
-    )
 
 
 def test_a_model_that_is_the_reference(kinase):

@@ -62,6 +62,8 @@ def test_installed_program_is_this_one():
     [
         (MapError("m.mrc: is empty"), 2, "deepmm-jax: m.mrc: is empty\n"),
         (NothingBuiltError("nothing there"), 3, "deepmm-jax: nothing there\n"),
+        (MemoryError("2 TiB"), 2, "deepmm-jax: not enough memory (2 TiB); crop the map to the molecule\n"),
+        (MapError("a\nb" * 5000), 2, "deepmm-jax: a ba ba b"),
         (ZeroDivisionError("a slip"), 1, "ZeroDivisionError: a slip"),
     ],
 )
@@ -75,7 +77,19 @@ def test_exit_code_says_what_went_wrong(
     outcome = command("info", "m.mrc")
     assert outcome.code == code
     assert said in outcome.err
+    assert code == 1 or (outcome.err.count("\n") == 1 and len(outcome.err) < 1100)
     assert ("Traceback" in outcome.err) == (code == 1), "only a bug shows its traceback"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_full_disk_behind_standard_output_is_said():
+    code = "from deepmm_jax_cli.main import run; run()"
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-c", code, "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 2
+    assert result.stderr == "deepmm-jax: the answer cannot be written to standard output (No space left on device)\n"
 
 
 @pytest.mark.parametrize("arguments", [["bild"], ["build"], ["build", "m.mrc", "--seed", "-1"], ["info", "--loud"]])

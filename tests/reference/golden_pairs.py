@@ -96,7 +96,7 @@ def residues(chain: Chain, keep: np.ndarray) -> Chain:
     place = np.full(len(chain), -1)
     place[keep] = np.arange(len(keep))
     rows = np.flatnonzero(place[chain.residue_of_atom] >= 0)
-    chain = _atoms(chain, rows)
+    chain = keep_atoms(chain, rows)
     return replace(
         chain,
         sequence="".join(chain.sequence[i] for i in keep),
@@ -109,7 +109,7 @@ def residues(chain: Chain, keep: np.ndarray) -> Chain:
 
 def backbone(chain: Chain) -> Chain:
     """N, CA, C and O alone."""
-    return _atoms(chain, np.flatnonzero([name in BACKBONE for name in chain.atom_names]))
+    return keep_atoms(chain, np.flatnonzero([name in BACKBONE for name in chain.atom_names]))
 
 
 def calpha_only(chain: Chain) -> Chain:
@@ -218,7 +218,8 @@ def _trace(chain: Chain, positions: np.ndarray) -> Chain:
     return replace(calpha_chain(chain.name, chain.sequence, positions), full_sequence=None, register=None)
 
 
-def _atoms(chain: Chain, rows: np.ndarray) -> Chain:
+def keep_atoms(chain: Chain, rows: np.ndarray) -> Chain:
+    """The chain with these of its atoms."""
     return replace(
         chain,
         positions=chain.positions[rows],
