@@ -16,8 +16,7 @@ from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import describe_map, read_map, write_map
 from deepmm_jax.density.resample import resample_map, straighten
 from deepmm_jax.density.simulate import simulate_map
-from deepmm_jax.errors import CheckpointError, MapError
-from deepmm_jax.networks.checkpoints import find_checkpoint
+from deepmm_jax.errors import MapError
 from deepmm_jax.pipeline import build_chains, map_evidence
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.structure.chain import Chain
@@ -222,19 +221,9 @@ def piece() -> Chain:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> str:
-    """The preset whose network travels with the program."""
-    try:
-        find_checkpoint("simulated")
-    except CheckpointError as reason:
-        pytest.skip(f"no network is shipped here ({reason})")
-    return "simulated"
-
-
-@pytest.fixture(scope="module")
-def build(piece: Chain, shipped: str) -> Callable[[DensityMap], np.ndarray]:
+def build(piece: Chain) -> Callable[[DensityMap], np.ndarray]:
     """Cα positions that the shipped network and few searches give."""
-    preset = PRESETS[shipped]
+    preset = PRESETS["simulated"]
     config = replace(preset, tracing=replace(preset.tracing, trajectories=2, rounds=20))
     profile = SequenceProfile(
         name="piece",
@@ -289,7 +278,7 @@ def test_one_density_written_many_ways_gives_the_same_atoms(
 
 
 @pytest.mark.slow
-def test_rounding_to_half_precision_or_bytes_hardly_moves_the_evidence(piece: Chain, shipped: str, tmp_path: Path):
+def test_rounding_to_half_precision_or_bytes_hardly_moves_the_evidence(piece: Chain, tmp_path: Path):
     """Float16 loses 0.05 %, bytes 0.2 % of the maximum. (Searches on it may branch elsewhere at single residues.)"""
     density = simulate_map(piece.positions, piece.atomic_numbers, 5.0, 1.2)
     levels = np.rint(density.data * (255 / density.data.max()))
@@ -297,7 +286,7 @@ def test_rounding_to_half_precision_or_bytes_hardly_moves_the_evidence(piece: Ch
     content = mrc_bytes(levels, mode=1, step=(1.2,) * 3, origin=density.origin)
     unsigned = content[:12] + bytes(4) + content[16:1024] + levels.transpose(2, 1, 0).astype("u1").tobytes()
     exact, *rounded = (
-        map_evidence(given, len(piece), PRESETS[shipped]).main_chain
+        map_evidence(given, len(piece), PRESETS["simulated"]).main_chain
         for given in (density, *(read_map(put(tmp_path, content)) for content in (half, unsigned)))
     )
     for found, worst in zip(rounded, (0.02, 0.1), strict=True):
