@@ -4,20 +4,22 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass, replace
+from itertools import product
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from deepmm_jax.constants import CALPHA_DISTANCES
 from deepmm_jax.errors import ConfigError
 
 
-Ranges = Mapping[str, tuple[float, float, str]]
+Ranges = Mapping[str, tuple[int | float, int | float, str]]
 """By setting: least and greatest value, and the unit."""
 
 _COUNT = (1, 100_000, "")
 _SHARE = (0.0, 1.0, "")
 _WEIGHT = (0.0, 100.0, "")
+_GAP = (-100.0, 0.0, "")
 
 
 def check_ranges(config: Any, ranges: Ranges) -> None:
@@ -29,9 +31,21 @@ def check_ranges(config: Any, ranges: Ranges) -> None:
                 raise ConfigError(f"{name} is {value:g}; give {least:g} to {greatest:g}{unit}")
 
 
+class TreeSearch(NamedTuple):
+    """One combination of the settings of which several may be tried."""
+
+    local_radius: float
+    keep_length: float
+    rounds: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class TracingConfig:
-    """Main-chain tracing (sections 2.3 and 2.5; MAINMAST). Lengths in Å."""
+    """Main-chain tracing (sections 2.3 and 2.5; MAINMAST). Lengths in Å.
+
+    Of `local_radius`, `keep_length` and `rounds` each may have several values: every combination is searched, and all
+    paths compete in the alignment.
+    """
 
     threshold: float = 0.1
     """Voxels with a probability above this are seeds (U_thr; 0 in the paper, whose networks give exact zeros)."""
@@ -43,11 +57,11 @@ class TracingConfig:
     """Shifted points closer than this are one local dense point."""
     min_relative_density: float = 0.0
     """Points of normalised density below this are dropped (theta_thr)."""
-    keep_length: float = 0.5
+    keep_length: tuple[float, ...] = (0.5,)
     """Edges of the first spanning tree shorter than this are never removed (d_keep)."""
-    local_radius: float = 10.0
+    local_radius: tuple[float, ...] = (10.0,)
     """Radius of the local spanning trees whose edges may be swapped in (r_local)."""
-    rounds: int = 100
+    rounds: tuple[int, ...] = (100,)
     """Tabu rounds per trajectory (N_round)."""
     neighbours: int = 30
     """Admissible neighbours evaluated in a round (N_nb)."""
@@ -74,6 +88,14 @@ class TracingConfig:
             }
             | dict.fromkeys(("neighbours", "tabu_length", "trajectories"), _COUNT),
         )
+        for name in TreeSearch._fields:
+            if not getattr(self, name):
+                raise ConfigError(f"{name} is empty; give at least one number")
+
+    @property
+    def searches(self) -> tuple[TreeSearch, ...]:
+        """Every combination of the settings that may have several values."""
+        return tuple(TreeSearch(*values) for values in product(self.local_radius, self.keep_length, self.rounds))
 
 
 SMALLEST_POOL, LARGEST_POOL = 0.9, 5.0
@@ -116,6 +138,10 @@ class AlignmentConfig:
     """Points between two successive residues at most (exact recurrence)."""
     end_gap: float | None = -1.0
     """Score of an unbuilt residue at either end of the chain; None forces full length."""
+    skip_open: float | None = -6.0
+    """Score of leaving residues inside the chain unbuilt (exact recurrence); None, or full length, forbids it."""
+    skip_extend: float = -1.0
+    """Score of each of these residues besides."""
     redundancy_rmsd: float = 5.0
     """Of two models closer than this (superposed Cα RMSD, Å) the worse is dropped."""
     models: int = 10
@@ -127,7 +153,78 @@ class AlignmentConfig:
             self,
             dict.fromkeys(weights, _WEIGHT)
             | dict.fromkeys(("band", "models"), _COUNT)
-            | {"distances": (1.0, 10.0, " Å"), "end_gap": (-100.0, 0.0, ""), "redundancy_rmsd": (0.0, 100.0, " Å")},
+            | dict.fromkeys(("end_gap", "skip_open", "skip_extend"), _GAP)
+            | {"distances": (1.0, 10.0, " Å"), "redundancy_rmsd": (0.0, 100.0, " Å")},
+        )
+
+    @property
+    def skip(self) -> tuple[float, float] | None:
+        """`skip_open` and `skip_extend` where residues inside the chain may stay unbuilt."""
+        if self.recurrence == "greedy" or self.end_gap is None or self.skip_open is None:
+            return None
+        return self.skip_open, self.skip_extend
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadingConfig:
+    """The sequence threaded through Cα candidates by simulated annealing.
+
+    Which models are kept `AlignmentConfig` says (`redundancy_rmsd`, `models`), whatever the tracer.
+    """
+
+    searches: int = 4
+    """Searches from different seeds; each gives one model, and one read backwards."""
+    steps: int = 60_000
+    """Moves that each search tries."""
+    hot: float = 3.0
+    """Temperature at the start of a search, in units of the threading score."""
+    cold: float = 0.5
+    """And at its end."""
+
+    def __post_init__(self) -> None:
+        check_ranges(
+            self,
+            {
+                "searches": (1, 1000, ""),
+                "steps": (1, 100_000_000, ""),
+                "hot": (0.01, 1000.0, ""),
+                "cold": (0.01, 1000.0, ""),
+            },
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementConfig:
+    """Cα positions refined off the grid on the evidence (the paper leaves them on the points). Weights in Å⁻²."""
+
+    enabled: bool = True
+    """Whether Cα leave the points they were traced on."""
+    width: float = 0.5
+    """Width of the kernel that finds where the votes for a Cα gather, Å."""
+    votes: float = 28.0
+    """Pull of each Cα to where its votes gather, for a Cα beyond doubt."""
+    bonds: float = 200.0
+    """Stiffness of 3.8 Å between successive Cα, 2.95 Å before a cis-proline."""
+    angles: float = 20.0
+    """Stiffness of the bounds on the angle of three Cα, 80 to 147 degrees."""
+    helices: float = 20.0
+    """Stiffness of 5.47 Å between Cα two apart, times the probability of a helix."""
+    clashes: float = 20.0
+    """Stiffness of 3.6 Å between Cα three or more apart in sequence."""
+    max_move: float = 2.0
+    """No Cα moves further than this, Å: it would be another model, not a refined one."""
+    rounds: int = 10
+    """How often the votes are heard anew from where the Cα have come to."""
+    steps: int = 20
+    """Steps of the descent in each round."""
+
+    def __post_init__(self) -> None:
+        weights = ("votes", "bonds", "angles", "helices", "clashes")
+        check_ranges(
+            self,
+            dict.fromkeys(weights, (0.0, 1000.0, " Å⁻²"))
+            | dict.fromkeys(("rounds", "steps"), (1, 10_000, ""))
+            | {"width": (0.1, 3.0, " Å"), "max_move": (0.0, 10.0, " Å")},
         )
 
 
@@ -143,42 +240,58 @@ class BuildConfig:
     """Interpolation to 1 Å voxels; the paper's is trilinear."""
     rotations: Literal[1, 4, 24] = 1
     """Turns of the map over which the network's answers are averaged; the time grows with them."""
+    tracer: Literal["threading", "tabu"] = "threading"
+    """How Cα are traced: the sequence threaded through candidates, or tabu search and alignment, as in the paper."""
+    threading: ThreadingConfig = field(default_factory=ThreadingConfig)
     typing: TypingConfig = field(default_factory=TypingConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
 
 
 _PAPER_TYPING = TypingConfig(pool_radius=0.0, vote=False)
 _PAPER_ALIGNMENT = AlignmentConfig(recurrence="greedy", match="matrices", end_gap=None)
+_PAPER_REFINEMENT = RefinementConfig(enabled=False)
+
+_PAPER_TRACING = TracingConfig(threshold=0.0, bandwidth=2.0)
+_PAPER_SIMULATED = BuildConfig(
+    network="simulated",
+    resampling="trilinear",
+    tracer="tabu",
+    typing=_PAPER_TYPING,
+    tracing=replace(_PAPER_TRACING, local_radius=(5.0,), keep_length=(0.5,), rounds=(100,)),
+    alignment=_PAPER_ALIGNMENT,
+    refinement=_PAPER_REFINEMENT,
+)
+_PAPER_EXPERIMENTAL = replace(
+    _PAPER_SIMULATED,
+    network="experimental",
+    tracing=replace(
+        _PAPER_TRACING, local_radius=(5.0, 7.5, 10.0), keep_length=(0.5, 1.0, 1.5), rounds=(2500, 5000, 7500)
+    ),
+)
+_PAPER_EMDB = replace(
+    _PAPER_EXPERIMENTAL,
+    tracing=replace(_PAPER_TRACING, local_radius=(10.0,), keep_length=(0.5, 1.0), rounds=(2500, 5000)),
+)
 
 PRESETS = {
     "experimental": BuildConfig(network="experimental"),
     "simulated": BuildConfig(network="simulated"),
-    "paper-experimental": BuildConfig(
-        network="experimental",
-        resampling="trilinear",
-        typing=_PAPER_TYPING,
-        tracing=TracingConfig(threshold=0.0, bandwidth=2.0, local_radius=10.0, keep_length=0.5, rounds=2500),
-        alignment=_PAPER_ALIGNMENT,
-    ),
-    "paper-simulated": BuildConfig(
-        network="simulated",
-        resampling="trilinear",
-        typing=_PAPER_TYPING,
-        tracing=TracingConfig(threshold=0.0, bandwidth=2.0, local_radius=5.0, keep_length=0.5, rounds=100),
-        alignment=_PAPER_ALIGNMENT,
-    ),
+    "paper-simulated": _PAPER_SIMULATED,
+    "paper-experimental": _PAPER_EXPERIMENTAL,
+    "paper-emdb": _PAPER_EMDB,
 }
-"""Settings by name. The `paper-*` ones trace and align as section 2.5 says (of its 27 combinations for experimental
-maps they use one), on the evidence of the whole-map network."""
+"""Settings by name. The `paper-*` ones trace and align as section 2.5 says, on the evidence of the whole-map network:
+one search for simulated maps, 27 for 30 experimental maps, 4 for the maps of the EMDB."""
 
 
 def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:
     """Settings of a preset, changed by a TOML file and then by keywords (None means not given).
 
-    The file has the fields of `BuildConfig`, with tables `[tracing]`, `[typing]` and `[alignment]`. Keywords are
-    `network`, `contour`, `rotations`, `models`, `full_length`. Raises ConfigError for a preset, field or value that
-    cannot be used.
+    The file has the fields of `BuildConfig`, with tables `[threading]`, `[tracing]`, `[typing]`, `[alignment]` and
+    `[refinement]`. Keywords are `network`, `contour`, `rotations`, `models`, `full_length`. Raises ConfigError for a
+    preset, field or value that cannot be used.
     """
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
@@ -187,7 +300,8 @@ def build_config(preset: str, file: Path | None = None, **changes: Any) -> Build
     alignment: dict[str, Any] = {}
     if changes.get("models") is not None:
         alignment["models"] = changes["models"]
-    if changes.get("full_length"):
+    if changes.get("full_length"):  # only the paper's tracer builds every residue, evidence or not
+        top["tracer"] = "tabu"
         alignment["end_gap"] = None
     return replace(config, **top, alignment=replace(config.alignment, **alignment))
 
@@ -231,15 +345,16 @@ def _value(value: Any, kind: Any, where: str) -> Any:
         wanted = " or ".join(map(repr, parts))
         if any(type(value) is type(part) and value == part for part in parts):  # True equals 1
             return value
-    elif get_origin(kind) is tuple:
-        items = value if isinstance(value, list) else []
-        count = len(parts) if Ellipsis not in parts else len(items) or "some"
+    elif get_origin(kind) is tuple and Ellipsis in parts:
         texts = parts[0] is str
-        wanted = f"an array of {count} {'texts' if texts else 'numbers'}"
-        if texts and all(isinstance(item, str) for item in items) and isinstance(value, list):
-            return tuple(items)  # none is a choice too
-        if not texts and len(items) == count and all(map(_is_number, items)):
-            return tuple(map(float, items))
+        wanted = "an array of texts" if texts else "a number or an array of some"
+        items = value if isinstance(value, list) or texts else [value]  # a number alone is an array of one
+        if isinstance(items, list) and (items or texts):  # no text is a choice too
+            return tuple(_value(item, parts[0], where) for item in items)
+    elif get_origin(kind) is tuple:
+        wanted = f"an array of {len(parts)} numbers"
+        if isinstance(value, list) and len(value) == len(parts) and all(map(_is_number, value)):
+            return tuple(map(float, value))
     elif kind is int:
         wanted = "a whole number above 0"
         if type(value) is int and value > 0:  # True is an int by isinstance

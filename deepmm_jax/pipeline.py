@@ -21,6 +21,9 @@ from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.networks.inference import CONTEXT, predict_volumes
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
+from deepmm_jax.threading.gaps import close_gaps
+from deepmm_jax.threading.models import thread_models
+from deepmm_jax.threading.refinement import refine_models
 from deepmm_jax.tracing.graph import PointGraph, build_graph
 from deepmm_jax.tracing.paths import trace_paths
 from deepmm_jax.tracing.points import find_local_dense_points
@@ -112,16 +115,28 @@ def unbuilt(n_residues: int) -> CalphaModels:
 def trace_calpha(
     evidence: Evidence, profile: SequenceProfile, config: BuildConfig, *, seed: int, run: StageRunner, label: str = ""
 ) -> CalphaModels:
-    """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4).
+    """Ranked Cα models of one chain, by the tracer that the settings name, and moved off the grid.
 
     All of it happens around the first voxel: the place of a map must not decide how positions are rounded.
     """
     here = replace(evidence, origin=np.zeros(3))
-    graph = run(f"points{label}", main_chain_graph, here, config.tracing)
-    paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
-    points = type_points(here, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
-    models = run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
+    if config.tracer == "threading":
+        models = run(f"threading{label}", thread_models, here, profile, config.threading, config.alignment, seed)
+        models = run(f"gaps{label}", close_gaps, here, models)
+    else:
+        models = tabu_then_align(here, profile, config, seed=seed, run=run, label=label)
+    models = run(f"refinement{label}", refine_models, here, models, profile, config.refinement)
     return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))
+
+
+def tabu_then_align(
+    evidence: Evidence, profile: SequenceProfile, config: BuildConfig, *, seed: int, run: StageRunner, label: str = ""
+) -> CalphaModels:
+    """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
+    graph = run(f"points{label}", main_chain_graph, evidence, config.tracing)
+    paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
+    points = type_points(evidence, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
+    return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
 
 
 def main_chain_graph(evidence: Evidence, config: TracingConfig) -> PointGraph:
@@ -132,13 +147,14 @@ def main_chain_graph(evidence: Evidence, config: TracingConfig) -> PointGraph:
 
 
 def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evidence:
-    """The evidence with no main chain near the best models so far."""
+    """The evidence with neither main chain nor Cα near the best models so far."""
     if not models:
         return evidence
-    main_chain = evidence.main_chain.copy()
-    ijk = np.argwhere(main_chain > 0)
+    main_chain, calpha = evidence.main_chain.copy(), evidence.calpha.copy()
+    ijk = np.argwhere((main_chain > 0) | (calpha > 0))
     built = np.concatenate([model.positions[0][model.built[0]] for model in models])
     xyz = evidence.origin + ijk * evidence.step
     distance, _ = KDTree(built).query(xyz, distance_upper_bound=OCCUPIED_RADIUS)  # infinite beyond
-    main_chain[tuple(ijk[np.isfinite(distance)].T)] = 0.0
-    return replace(evidence, main_chain=main_chain)
+    taken = tuple(ijk[np.isfinite(distance)].T)
+    main_chain[taken] = calpha[taken] = 0.0
+    return replace(evidence, main_chain=main_chain, calpha=calpha)

@@ -1,11 +1,20 @@
 """Presets, and what a configuration file may change."""
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from deepmm_jax.config import PRESETS, AlignmentConfig, BuildConfig, TracingConfig, TypingConfig, build_config
+from deepmm_jax.config import (
+    PRESETS,
+    AlignmentConfig,
+    BuildConfig,
+    TracingConfig,
+    TreeSearch,
+    TypingConfig,
+    build_config,
+)
 from deepmm_jax.errors import ConfigError
 
 
@@ -16,8 +25,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_paper_presets_follow_section_2_5():
-    simulated, experimental = PRESETS["paper-simulated"], PRESETS["paper-experimental"]
-    for preset in (simulated, experimental):
+    for preset in (PRESETS["paper-simulated"], PRESETS["paper-experimental"], PRESETS["paper-emdb"]):
         assert preset.typing == TypingConfig(pool_radius=0.0, vote=False) and preset.rotations == 1
         assert (preset.alignment.recurrence, preset.alignment.match, preset.resampling) == (
             "greedy",
@@ -31,20 +39,35 @@ def test_paper_presets_follow_section_2_5():
             5.0,
             10,
         )
-    assert (simulated.tracing.rounds, experimental.tracing.rounds) == (100, 2500)
-    assert (simulated.tracing.local_radius, experimental.tracing.local_radius) == (5.0, 10.0)
+        assert (preset.tracing.threshold, preset.tracing.min_relative_density) == (0.0, 0.0)
+        assert (preset.tracing.trajectories, preset.tracing.neighbours, preset.tracing.tabu_length) == (10, 30, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "radii", "kept", "rounds"),
+    [
+        ("paper-simulated", {5.0}, {0.5}, {100}),
+        ("paper-experimental", {5.0, 7.5, 10.0}, {0.5, 1.0, 1.5}, {2500, 5000, 7500}),
+        ("paper-emdb", {10.0}, {0.5, 1.0}, {2500, 5000}),
+    ],
+)
+def test_paper_presets_search_every_combination_of_section_2_5(name: str, radii: set, kept: set, rounds: set):
+    searches = PRESETS[name].tracing.searches
+    assert len(searches) == len(set(searches)) == {"simulated": 1, "experimental": 27, "emdb": 4}[name[6:]]
+    assert set(searches) == {TreeSearch(*values) for values in product(radii, kept, rounds)}
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_without_changes_is_itself(name: str):
     assert build_config(name) == PRESETS[name]
-    assert PRESETS[name].network == name.removeprefix("paper-")
+    assert PRESETS[name].network == name.removeprefix("paper-").replace("emdb", "experimental")
 
 
 def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
     file = written(
         tmp_path,
-        'contour = 3\nrotations = 4\n[tracing]\nrounds = 7\nbandwidth = 3\n[alignment]\nmatch = "matrices"\n'
+        "contour = 3\nrotations = 4\n[tracing]\nrounds = 7\nlocal_radius = [5, 7.5]\nbandwidth = 3\n"
+        '[alignment]\nmatch = "matrices"\n'
         "models = 4\nend_gap = -2\ndistances = [3.6, 4]\nweight_distance = [1, 2, 3]\n",
     )
     base = PRESETS["simulated"]
@@ -52,7 +75,7 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
         base,
         contour=3.0,
         rotations=4,
-        tracing=replace(base.tracing, rounds=7, bandwidth=3.0),
+        tracing=replace(base.tracing, rounds=(7,), local_radius=(5.0, 7.5), bandwidth=3.0),
         alignment=replace(
             base.alignment,
             match="matrices",
@@ -65,6 +88,7 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
     config = build_config("simulated", file)
     assert config == expected
     assert isinstance(config.tracing.bandwidth, float), "whole numbers may stand for lengths"
+    assert [search.local_radius for search in config.tracing.searches] == [5.0, 7.5]
     changed = build_config("simulated", file, network="mine", contour=5.0, rotations=24, models=2, full_length=True)
     assert (changed.network, changed.contour, changed.rotations, changed.alignment.models) == ("mine", 5.0, 24, 2)
     assert changed.alignment.end_gap is None
@@ -78,6 +102,9 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
         ("[tracing]\nround = 3", r"settings\.toml \[tracing\]: 'round' is no setting; use one of bandwidth, "),
         ("[tracing]\nrounds = 'many'", r"\[tracing\]: rounds is 'many' and must be a whole number above 0"),
         ("[tracing]\nrounds = 2.5", "rounds is 2.5 and must be a whole number above 0"),
+        ("[tracing]\nrounds = [10, 2.5]", "rounds is 2.5 and must be a whole number above 0"),
+        ("[tracing]\nrounds = []", r"rounds is \[\] and must be a number or an array of some"),
+        ("[tracing]\nlocal_radius = ['far']", "local_radius is 'far' and must be a number"),
         ("[tracing]\nrounds = true", "rounds is True and must be a whole number above 0"),
         ("[alignment]\nmodels = 0", "models is 0 and must be a whole number above 0"),
         ("[tracing]\nbandwidth = nan", "bandwidth is nan and must be a number"),
@@ -90,8 +117,8 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
         ("rotations = 4.0", r"rotations is 4\.0 and must be 1 or 4 or 24"),
         ("rotations = '4'", "rotations is '4' and must be 1 or 4 or 24"),
         ("[alignment]\nrecurrence = ['exact']", "recurrence is .'exact'. and must be 'exact' or 'greedy'"),
-        ("[alignment]\ndistances = []", r"distances is \[\] and must be an array of some numbers"),
-        ("[alignment]\ndistances = 3.8", r"distances is 3\.8 and must be an array of some numbers"),
+        ("[alignment]\ndistances = []", r"distances is \[\] and must be a number or an array of some"),
+        ("[alignment]\ndistances = '3.8'", r"distances is '3\.8' and must be a number"),
         ("[alignment]\nweight_distance = [1, 2]", r"weight_distance is \[1, 2\] and must be an array of 3 numbers"),
         ("[alignment]\nweight_distance = [1, 2, 'x']", "must be an array of 3 numbers"),
         ("[typing]\nvote = 1", "vote is 1 and must be true or false"),
@@ -113,6 +140,8 @@ def test_file_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, text:
         ("[tracing]\nbandwidth = 0", "bandwidth is 0; give 0.5 to 10 Å"),
         ("[tracing]\nbandwidth = 1e9", "bandwidth is 1e+09; give 0.5 to 10 Å"),
         ("[tracing]\nlocal_radius = -3", "local_radius is -3; give 1 to 100 Å"),
+        ("[tracing]\nlocal_radius = [5, -3]", "local_radius is -3; give 1 to 100 Å"),
+        ("[tracing]\nrounds = [10, 1_000_000]", "rounds is 1e+06; give 0 to 100000"),
         ("[tracing]\nkeep_length = -1", "keep_length is -1; give 0 to 10 Å"),
         ("[tracing]\nmerge_distance = 0", "merge_distance is 0; give 0.1 to 5 Å"),
         ("[tracing]\nlength_ratio = 0.9", "length_ratio is 0.9; give 1 to 10"),
@@ -133,6 +162,8 @@ def test_setting_out_of_its_range_is_refused_with_the_range(tmp_path: Path, text
 def test_setting_out_of_its_range_is_refused_without_a_file():
     with pytest.raises(ConfigError, match="bandwidth is nan; give 0.5 to 10 Å"):
         TracingConfig(bandwidth=float("nan"))
+    with pytest.raises(ConfigError, match="keep_length is empty; give at least one number"):
+        TracingConfig(keep_length=())
     with pytest.raises(ConfigError, match="weight_calpha is inf; give 0 to 100"):
         AlignmentConfig(weight_calpha=float("inf"))
     with pytest.raises(ConfigError, match="band is 0; give 1 to 100000"):
@@ -154,17 +185,11 @@ def test_every_setting_can_be_written_in_a_file(tmp_path: Path):
             return str(value).lower()
         return repr(list(value)) if isinstance(value, tuple) else repr(value)
 
-    lines = []
-    for title, config in (
-        ("", BuildConfig(contour=1.0)),
-        ("tracing", TracingConfig()),
-        ("typing", TypingConfig()),
-        ("alignment", AlignmentConfig()),
-    ):
-        lines += [f"[{title}]"] if title else []
-        lines += [
-            f"{f.name} = {toml(getattr(config, f.name))}"
-            for f in fields(config)
-            if f.name not in ("tracing", "typing", "alignment")
-        ]
-    assert build_config("experimental", written(tmp_path, "\n".join(lines))) == BuildConfig(contour=1.0)
+    config = BuildConfig(contour=1.0)
+    values = {f.name: getattr(config, f.name) for f in fields(config)}
+    tables = {name: value for name, value in values.items() if is_dataclass(value)}
+    lines = [f"{name} = {toml(value)}" for name, value in values.items() if name not in tables]
+    for name, table in tables.items():
+        lines += [f"[{name}]", *(f"{f.name} = {toml(getattr(table, f.name))}" for f in fields(table))]
+    assert set(tables) >= {"tracing", "typing", "alignment"}
+    assert build_config("experimental", written(tmp_path, "\n".join(lines))) == config

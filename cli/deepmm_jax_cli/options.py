@@ -11,7 +11,7 @@ ORIGIN_HELP = (
     "indices, as in ChimeraX."
 )
 Device = Literal["auto", "cpu", "gpu"]
-Preset = Literal["experimental", "simulated", "paper-experimental", "paper-simulated"]
+Preset = Literal["experimental", "simulated", "paper-simulated", "paper-experimental", "paper-emdb"]
 
 
 def data_directory() -> Path:

@@ -31,7 +31,7 @@ def paper_mscore(
     """Alignment score of a model divided by the residues of the sequence (equation 4).
 
     `points` holds the evidence at each residue of the sequence (rows of unbuilt ones are ignored), `distances` the
-    d of equation 3 to the residue built before, in Å (NaN: none), `standard_distance` the model's d_std in Å.
+    d of equation 3 to the residue before, in Å (NaN: either is unbuilt), `standard_distance` the model's d_std in Å.
     Scored with the paper's matrices and weights even if the model was aligned with log-odds. Goes past the
     paper in that unbuilt residues may exist: they add 0 instead of -10000 and count in the length.
     """

@@ -13,6 +13,7 @@ from deepmm_jax.alignment.greedy import align_greedy
 from deepmm_jax.alignment.match import distance_weights, match_scores
 from deepmm_jax.alignment.mscore import paper_mscore
 from deepmm_jax.alignment.segments import aligned_distances, segment_diameters
+from deepmm_jax.alignment.skips import path_leaps
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.config import AlignmentConfig
 from deepmm_jax.errors import ConfigError, NothingBuiltError
@@ -63,6 +64,7 @@ def align_paths(
         _padded(distance_weights(profile, config), RESIDUE_BLOCK),
         jnp.asarray(config.distances, jnp.float32),
         jnp.asarray(n),
+        None if config.skip is None else jnp.asarray(config.skip, jnp.float32),
         recurrence=config.recurrence,
         band=config.band,
         end_gap=config.end_gap,
@@ -118,6 +120,7 @@ def align_routes(
     weights: Float[Array, "n"],
     standard_distances: Float[Array, "d"],
     n_residues: Int[Array, ""],
+    skip: Float[Array, "2"] | None,
     *,
     recurrence: str,
     band: int,
@@ -127,20 +130,21 @@ def align_routes(
     """Align along every route with every d_std: scores F, points (-1: unbuilt) and distances d to the residue before.
 
     `sites` are M + w_Cα P_Cα by residue and point, `routes` index the points and are padded beyond `lengths`,
-    `weights` are w_Cα–Cα by residue; lengths in Å. `recurrence`, `band` and `end_gap` are those of
-    AlignmentConfig; `batch` routes at a time are vectorised.
+    `weights` are w_Cα–Cα by residue; lengths in Å. `recurrence`, `band`, `end_gap` and `skip` are those of
+    AlignmentConfig, `batch` routes at a time are vectorised.
     """
     m = routes.shape[1]
     greedy = recurrence == "greedy"
-    batch_distances = None if batch == 1 else len(standard_distances)
+    batch_distances = None if batch == 1 and not greedy else len(standard_distances)
 
     def one_route(route: Array, length: Array) -> tuple[Array, Array, Array]:
         here = sites[:, route]
         diameters = segment_diameters(positions[route], m if greedy else min(band, m))
+        leaps = None if skip is None else path_leaps(positions[route], skip[0], skip[1])
 
         def one_distance(standard: Array) -> tuple[Array, Array, Array]:
             problem = (here, diameters, weights, standard, n_residues, length)
-            score, steps = align_greedy(*problem) if greedy else align_exact(*problem, end_gap=end_gap)
+            score, steps = align_greedy(*problem) if greedy else align_exact(*problem, leaps, end_gap=end_gap)
             return score, jnp.where(steps >= 0, route[steps], -1), aligned_distances(steps, diameters)
 
         return lax.map(one_distance, standard_distances, batch_size=batch_distances)

@@ -32,11 +32,10 @@ def segment_diameters(positions: Float[Array, "m 3"], band: int) -> Float[Array,
 
 
 def aligned_distances(points: Int[Array, "n"], diameters: Float[Array, "band m"]) -> Float[Array, "n"]:
-    """d in Å between each built residue and the one built before it; NaN for unbuilt residues and the first.
+    """d in Å between each built residue and the residue before it; NaN where either of them is unbuilt.
 
     `points` holds the path index of each residue (-1 unbuilt), `diameters` comes from `segment_diameters`.
     """
-    so_far = lax.cummax(points)  # path indices increase along the sequence
-    previous = jnp.concatenate([jnp.full(1, -1, points.dtype), so_far[:-1]])
+    previous = jnp.concatenate([jnp.full(1, -1, points.dtype), points[:-1]])
     bonded = (points >= 0) & (previous >= 0)
     return jnp.where(bonded, diameters[points - previous - 1, points], jnp.nan)

@@ -109,10 +109,10 @@ def calpha_peaks(evidence: Evidence, threshold: float = 0.2, separation: float =
     weights = neighbourhood[:, peak]
     shift = weights.T @ moves / weights.sum(axis=0)[:, None]
     peaks = (evidence.origin + (np.argwhere(peak) + shift) * evidence.step).astype(np.float32)
-    return peaks[_apart(peaks, evidence.calpha[peak], separation)]
+    return peaks[separate(peaks, evidence.calpha[peak], separation)]
 
 
-def _apart(peaks: Float[np.ndarray, "n 3"], height: Float[np.ndarray, "n"], separation: float) -> np.ndarray:
+def separate(peaks: Float[np.ndarray, "n 3"], height: Float[np.ndarray, "n"], separation: float) -> np.ndarray:
     """Rows of the peaks that stay when the highest of those closer than `separation` suppresses the others."""
     kept = np.ones(len(peaks), bool)
     neighbours = KDTree(peaks).query_ball_point(peaks, separation) if len(peaks) else []

@@ -115,7 +115,7 @@ def touching_points(points: LocalDensePoints) -> Int[np.ndarray, "m 2"]:
     return np.unique(np.sort(np.concatenate(met), axis=1), axis=0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _kruskal(ends, order, inside, chosen):
     """Mark the edges of the minimum spanning forest of the vertices `inside`; `order` sorts the edges by length."""

@@ -1,7 +1,11 @@
 """Main-chain paths: from a main-chain probability to the longest paths of the refined trees (section 2.3)."""
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float
+from numba import get_num_threads
 
 from deepmm_jax.config import TracingConfig
 from deepmm_jax.tracing.graph import PointGraph, build_graph
@@ -20,8 +24,6 @@ def trace_main_chain(
     """Mean shift, graph and tabu search in one call.
 
     `volume` is the main-chain probability (negative values count as zero), `step` and `origin` place it (Å).
-    To try several search settings on one volume, keep the graph and call `trace_paths` for each of them.
-
     Raises NothingBuiltError if no voxel is above the threshold or too few points hang together.
     """
     points = find_local_dense_points(volume, step, origin, config)
@@ -29,9 +31,13 @@ def trace_main_chain(
 
 
 def trace_paths(graph: PointGraph, config: TracingConfig, seed: int = 0) -> MainChainPaths:
-    """The heaviest path of the best tree of each of `config.trajectories` searches, in that order.
+    """The heaviest path of the best tree of every trajectory of every search of `config`, each path once.
 
-    The same graph, settings and seed give the same paths on every machine. Two searches may end in the same path.
+    Searches run side by side in as many threads as numba is given. The same graph, settings and seed give the same
+    paths on every machine, whatever the threads: every trajectory has random numbers of its own.
     """
-    trajectories = search_trees(graph, config, seed)
-    return MainChainPaths(points=graph.points, paths=tuple(graph.vertices[t.path] for t in trajectories))
+    searches = range(len(config.searches))
+    with ThreadPoolExecutor(min(len(searches), get_num_threads())) as pool:
+        found = list(pool.map(partial(search_trees, graph, config, seed), searches))
+    paths = [graph.vertices[trajectory.path] for trajectories in found for trajectory in trajectories]
+    return MainChainPaths(points=graph.points, paths=tuple({path.tobytes(): path for path in paths}.values()))

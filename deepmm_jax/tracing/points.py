@@ -68,7 +68,7 @@ def merge(
     return _winners(pairs, density)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _winners(pairs, density):
     winner = np.arange(density.size)

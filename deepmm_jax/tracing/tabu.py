@@ -9,6 +9,9 @@ tabu list. A swap is not admissible if
 - the tree keeps its worth but grows longer, or ties with the best of the round without being shorter;
 - the heaviest path changes into one that runs like the best path of an earlier trajectory (|Kendall τ| > 0.95).
 
+A trajectory ends with the best tree it has moved to, of which the spanning tree it set out from is none: so each is an
+alternative, as the different lengths of the paths of the authors' program show.
+
 The functions are compiled by numba; random numbers come from the seed alone, so that every run gives the same paths.
 """
 
@@ -21,7 +24,7 @@ from numba import njit
 from deepmm_jax.config import TracingConfig
 from deepmm_jax.tracing.graph import PointGraph
 from deepmm_jax.tracing.likeness import kendall_tau
-from deepmm_jax.tracing.tree import RootedTree, heaviest_path, measure, measure_whole, root_tree
+from deepmm_jax.tracing.tree import Branches, RootedTree, heaviest_path, measure, measure_swap, root_tree
 
 
 MOST_ALIKE = 0.95
@@ -32,7 +35,7 @@ _SAME = 1e-12
 
 
 class Trajectory(NamedTuple):
-    """The best tree that one trajectory has met."""
+    """The best tree that one trajectory has moved to."""
 
     in_tree: Bool[np.ndarray, " m"]
     """Flags of its edges, over the local edges."""
@@ -44,30 +47,31 @@ class Trajectory(NamedTuple):
     """Rounds carried out; fewer than asked for if no admissible swap was left."""
 
 
-def search_trees(graph: PointGraph, config: TracingConfig, seed: int) -> list[Trajectory]:
-    """`config.trajectories` searches one after another, each from the minimum spanning tree.
+def search_trees(graph: PointGraph, config: TracingConfig, seed: int, number: int = 0) -> list[Trajectory]:
+    """The trajectories of search `number` of `config.searches`, one after another, each from the minimum spanning tree.
 
     A later one keeps away from the best paths of those before it, which makes the list a set of alternatives.
-    Vertices and edges are numbered as in `graph`, edges over `graph.local_edges(config.local_radius)` only.
+    Vertices and edges are numbered as in `graph`, edges over its `local_edges` of the search's radius only.
     """
-    local = graph.local_edges(config.local_radius)
+    search = config.searches[number]
+    local = graph.local_edges(search.local_radius)
     length, first = graph.length[local], graph.spanning_tree[local]
     rank = np.full((config.trajectories, len(graph.vertices)), -1)
     found: list[Trajectory] = []
-    for number in range(config.trajectories):
+    for t in range(config.trajectories):
         rules = _Rules(
             ends=graph.ends[local],
             length=length,
             weight=graph.weight[local],
             first=first,
-            fixed=first & (length < config.keep_length),
+            fixed=first & (length < search.keep_length),
             longest=config.length_ratio * length[first].sum(),
             neighbours=config.neighbours,
             tabu_length=config.tabu_length,
-            rank=rank[:number],
+            rank=rank[:t],
         )
-        trajectory = Trajectory(*_search(rules, config.rounds, _random_state(seed, number)))
-        rank[number, trajectory.path] = np.arange(len(trajectory.path))
+        trajectory = Trajectory(*_search(rules, search.rounds, _random_state(seed, number * config.trajectories + t)))
+        rank[t, trajectory.path] = np.arange(len(trajectory.path))
         found.append(trajectory)
     return found
 
@@ -99,24 +103,25 @@ class _State(NamedTuple):
     in_tree: np.ndarray
     length: float
     tree: RootedTree
-    score: float
+    branches: Branches
     path: np.ndarray
 
 
 class _Swap(NamedTuple):
-    """A swap and what comes of it; `out` is -1 if there is none. `stuck` tells that the round ran out of swaps."""
+    """A swap and the tree that comes of it; `out` is -1 if there is none. `stuck`: the round ran out of swaps."""
 
     out: int
     into: int
     score: float
     length: float
+    path: np.ndarray
     stuck: bool
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _search(rules, rounds, random):
-    """One trajectory: the fields of `Trajectory`."""
+    """One trajectory: the fields of `Trajectory`. The tree it starts from is its best only if it cannot move."""
     now = _state(rules, rules.first.copy(), rules.ends[0, 0])
     best, tabu, listed, done = now, _no_swaps(rules), 0, 0
     while done < rounds:
@@ -125,17 +130,17 @@ def _search(rules, rounds, random):
             break
         in_tree = now.in_tree.copy()
         in_tree[swap.out], in_tree[swap.into] = False, True
-        now = _state(rules, in_tree, now.path[now.path.size // 2])
-        if now.score > best.score:
+        now = _state(rules, in_tree, swap.path[swap.path.size // 2])
+        if done == 0 or now.branches.score > best.branches.score:
             best, tabu, listed = now, _no_swaps(rules), 0
         tabu[listed % tabu.shape[0], 0], tabu[listed % tabu.shape[0], 1] = swap.into, swap.out
         listed, done = listed + 1, done + 1
         if swap.stuck:
             break
-    return best.in_tree, best.score, best.path, done
+    return best.in_tree, best.branches.score, best.path, done
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _best_swap(rules, now, tabu, random):
     """One round: the best of `rules.neighbours` admissible swaps.
@@ -143,8 +148,8 @@ def _best_swap(rules, now, tabu, random):
     Stuck, after more refusals than there are edges, the round forgets the tabu list (which is emptied in place); stuck
     again, it returns the best so far.
     """
-    tree = now.tree
-    best = _Swap(-1, -1, -1.0, 0.0, False)
+    tree, score = now.tree, now.branches.score
+    best = _Swap(-1, -1, -1.0, 0.0, now.path, False)
     loose, spare = np.flatnonzero(now.in_tree & ~rules.fixed), np.flatnonzero(~now.in_tree)
     if loose.size == 0:
         return best
@@ -159,7 +164,7 @@ def _best_swap(rules, now, tabu, random):
     while admitted < rules.neighbours:
         if tries - admitted > rules.length.size:
             if cleared:
-                return _Swap(best.out, best.into, best.score, best.length, True)
+                return _Swap(best.out, best.into, best.score, best.length, best.path, True)
             tabu.fill(-1)
             tries, cleared = admitted, True
         tries += 1
@@ -172,40 +177,39 @@ def _best_swap(rules, now, tabu, random):
         inner, outer = spare_row[k]
         if not cut <= inner < tree.last[cut]:
             inner, outer = outer, inner
-        branches = measure(tree, cut, inner, outer, rules.weight[spare[k]])
+        branches = measure_swap(tree, now.branches, cut, inner, outer, rules.weight[spare[k]])
         length = now.length - rules.length[out] + spare_length[k]
         ties = _equal(branches.score, best.score)
-        if (_equal(branches.score, now.score) and length > now.length) or (ties and length >= best.length):
+        if (_equal(branches.score, score) and length > now.length) or (ties and length >= best.length):
             continue
         path = heaviest_path(tree, branches)
-        if rules.first[out] and _is_inside(path, rules.ends[out, 0]) and _is_inside(path, rules.ends[out, 1]):
+        if rules.first[out] and _is_inside(path, rules.ends[out]):
             continue
         if _is_like_earlier(path, now.path, rules.rank):
             continue
         admitted += 1
         if ties or branches.score > best.score:
-            best = _Swap(out, spare[k], branches.score, length, False)
+            best = _Swap(out, spare[k], branches.score, length, path, False)
     return best
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _no_swaps(rules):
     """An empty tabu list."""
     return np.full((rules.tabu_length, 2), -1)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _state(rules, in_tree, vertex):
-    """A tree laid out from the apex that its heaviest path has when seen from `vertex`: near it swaps cost least."""
+    """A tree laid out from `vertex`: in the middle of its heaviest path swaps cost least."""
     tree = root_tree(rules.ends, rules.weight, in_tree, vertex)
-    tree = root_tree(rules.ends, rules.weight, in_tree, tree.vertex[measure_whole(tree).apex])
-    branches = measure_whole(tree)
-    return _State(in_tree, rules.length[in_tree].sum(), tree, branches.score, heaviest_path(tree, branches))
+    branches = measure(tree)
+    return _State(in_tree, rules.length[in_tree].sum(), tree, branches, heaviest_path(tree, branches))
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _reconnection(random, tree, cut, spare_row, spare_length, room):
     """A random spare edge, no longer than `room`, with one end in the sub-tree of row `cut`: its number, or -1."""
@@ -218,7 +222,7 @@ def _reconnection(random, tree, cut, spare_row, spare_length, room):
     return fitting[_draw(random, count)] if count > 0 else -1
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _is_tabu(tabu, out, into):
     """Whether the swap or its reverse is listed."""
@@ -228,21 +232,21 @@ def _is_tabu(tabu, out, into):
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
-def _is_inside(path, vertex):
-    """Whether the vertex is on the path but not at its tips."""
+def _is_inside(path, ends):
+    """Whether both ends of an edge are on the path but not at its tips."""
+    met = 0
     for k in range(1, path.size - 1):
-        if path[k] == vertex:
-            return True
-    return False
+        met += (path[k] == ends[0]) + (path[k] == ends[1])
+    return met == 2
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _is_like_earlier(path, current, rank):
     """Whether the path differs from the current one and runs like an earlier best path."""
-    if path.size == current.size and (path == current).all():
+    if np.array_equal(path, current):
         return False
     for t in range(rank.shape[0]):
         if abs(kendall_tau(path, rank[t])) > MOST_ALIKE:
@@ -250,7 +254,7 @@ def _is_like_earlier(path, current, rank):
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _equal(a, b):
     """Whether two worths are equal but for rounding."""
@@ -262,11 +266,11 @@ _STRIDE = 0x9E3779B97F4A7C15
 
 
 def _random_state(seed: int, number: int) -> np.ndarray:
-    """State of the generator of one trajectory, shape (1,)."""
-    return np.array([(seed + (number + 1) * _STRIDE * 2**16) % 2**64], np.uint64)
+    """State of the generator of one trajectory, shape (1,): its numbers begin 2⁴⁰ after those of the one before."""
+    return np.array([(seed + (number + 1) * _STRIDE * 2**40) % 2**64], np.uint64)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def _draw(random, n):
     """A random integer in [0, n): splitmix64."""

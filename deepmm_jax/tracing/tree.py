@@ -40,11 +40,17 @@ class Branches(NamedTuple):
     """Σ L_k²."""
     apex: int
     """Row of the heaviest path that is nearest the root."""
+    above: np.ndarray
+    """Row of the parent, -1 for the root, (n,)."""
     below: np.ndarray
     """Rows in which the heaviest and the second branch below each row begin, -1 where there is none, (n, 2)."""
+    arm: np.ndarray
+    """Weights of these two branches, (n, 2)."""
+    rest: np.ndarray
+    """Σ of squares of all branches that begin below a row, but for the heaviest, (n,)."""
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def root_tree(ends, weight, in_tree, root):
     """Lay out the tree of the edges `in_tree` (m flags) in preorder from the vertex `root`."""
@@ -61,8 +67,9 @@ def root_tree(ends, weight, in_tree, root):
         for v in ends[e]:
             incident[filled[v]] = e
             filled[v] += 1
-    vertex, row = np.full(n, -1), np.full(n, -1)
-    above, edge, link, last = np.full(n, -1), np.full(n, -1), np.zeros(n), np.zeros(n, np.int64)
+    vertex, row = np.full(n, -1, np.int32), np.full(n, -1, np.int32)
+    above, edge, link = np.full(n, -1, np.int32), np.full(n, -1, np.int32), np.zeros(n)
+    last = np.zeros(n, np.int32)
     waiting, came_by = np.empty(n, np.int64), np.empty(n, np.int64)
     waiting[0], came_by[0] = root, -1
     count, rows = 1, 0
@@ -86,66 +93,83 @@ def root_tree(ends, weight, in_tree, root):
     return RootedTree(vertex, row, above, edge, link, last)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
-def _attach(row, child, branch, below, arm, rest):
-    """Hang a branch of weight `branch`, beginning in `child`, below `row`: keep the two heaviest.
-
-    `arm` (n, 2) holds their weights and `rest` (n,) the sum of squares of all but the heaviest.
-    """
-    if below[row, 0] < 0:
-        below[row, 0], arm[row, 0] = child, branch
-    elif branch > arm[row, 0]:
-        rest[row] += arm[row, 0] ** 2
-        below[row, 1], arm[row, 1] = below[row, 0], arm[row, 0]
-        below[row, 0], arm[row, 0] = child, branch
-    else:
-        rest[row] += branch**2
-        if below[row, 1] < 0 or branch > arm[row, 1]:
-            below[row, 1], arm[row, 1] = child, branch
-
-
-@njit(cache=True)
-@no_type_check
-def measure(tree, cut, inner, outer, weight):
-    """Worth and heaviest branches of the tree after a swap: the edge above row `cut` gives way to one between the rows
-    `inner` (in the sub-tree of `cut`) and `outer` (outside it).
-    """
+def measure(tree):
+    """Worth and heaviest branches of the tree as it is."""
     n = tree.above.size
-    below, arm, rest = np.full((n, 2), -1), np.zeros((n, 2)), np.zeros(n)
-    above, link = tree.above, tree.link
-    path = np.empty(n, np.int64)
-    if cut > 0:  # the severed sub-tree hangs on `inner` now: links from there up to `cut` turn round
-        above, link = above.copy(), link.copy()
-        turned = np.zeros(n, np.bool_)
-        length, r = 0, inner
-        while True:
-            path[length], turned[r] = r, True
-            length += 1
-            if r == cut:
-                break
-            r = tree.above[r]
-        for r in range(tree.last[cut] - 1, cut, -1):
-            if not turned[r]:
-                _attach(above[r], r, arm[r, 0] + link[r], below, arm, rest)
-        for k in range(length - 1, 0, -1):
-            r, up = path[k], path[k - 1]
-            above[r], link[r] = up, tree.link[up]
-            _attach(up, r, arm[r, 0] + link[r], below, arm, rest)
-        above[inner], link[inner] = outer, weight
-        _attach(outer, inner, arm[inner, 0] + weight, below, arm, rest)
-    r = n - 1
-    while r > 0:
-        if cut > 0 and r == tree.last[cut] - 1:
-            r = cut
-        else:
-            _attach(above[r], r, arm[r, 0] + link[r], below, arm, rest)
-        r -= 1
-    apex, score = 0, 0.0
-    for r in range(n):
-        score += rest[r]
-        if arm[r, 0] + arm[r, 1] > arm[apex, 0] + arm[apex, 1]:
-            apex = r
+    below, arm, rest = np.empty((n, 2), np.int32), np.empty((n, 2)), np.empty(n)
+    for r in range(n - 1, -1, -1):
+        _gather(tree.last, r, -1, -1, tree.link, below, arm, rest)
+    return _total(tree.above, tree.link, below, arm, rest)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def measure_swap(tree, whole, cut, inner, outer, weight):
+    """Worth and heaviest branches after a swap: the edge above row `cut` gives way to one between the rows `inner` (in
+    the sub-tree of `cut`) and `outer` (outside it). `whole` is the measure of the tree as it is.
+
+    Only the rows from `inner` to `cut`, and those above `cut` and `outer`, have other branches than before.
+    """
+    above, link, below = whole.above.copy(), tree.link.copy(), whole.below.copy()
+    arm, rest = whole.arm.copy(), whole.rest.copy()
+    old_above, old_link, last = tree.above, tree.link, tree.last
+    turned = np.empty(last[cut] - cut, np.int32)
+    count, r = 0, inner  # the severed sub-tree hangs on `inner` now: links from there up to `cut` turn round
+    while True:
+        turned[count] = r
+        count += 1
+        if r == cut:
+            break
+        r = old_above[r]
+    joined = -1
+    for k in range(count - 1, -1, -1):
+        r, gone = turned[k], turned[k - 1] if k > 0 else -1
+        _gather(last, r, gone, joined, link, below, arm, rest)
+        above[r], link[r] = (gone, old_link[gone]) if k > 0 else (outer, weight)
+        joined = r
+    a, b, up = old_above[cut], outer, old_above[cut]
+    while a >= 0 or b >= 0:  # rows below come after those above
+        r = max(a, b)
+        before = arm[r, 0]
+        _gather(last, r, cut if r == up else -1, inner if r == outer else -1, link, below, arm, rest)
+        following = old_above[r] if arm[r, 0] != before else -1
+        a, b = following if a == r else a, (-1 if a == r else following) if b == r else b
+    return _total(above, link, below, arm, rest)
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _gather(last, row, gone, joined, link, below, arm, rest):
+    """Find the branches below `row`: those of its children but for `gone`, and that of `joined` (-1: none)."""
+    heaviest, second, heavy, less, others = joined, -1, 0.0, 0.0, 0.0
+    if joined >= 0:
+        heavy = arm[joined, 0] + link[joined]
+    child = row + 1
+    while child < last[row]:
+        if child != gone:
+            branch = arm[child, 0] + link[child]
+            if heaviest < 0 or branch > heavy:
+                others += heavy * heavy
+                heaviest, second, heavy, less = child, heaviest, branch, heavy
+            else:
+                others += branch * branch
+                if second < 0 or branch > less:
+                    second, less = child, branch
+        child = last[child]
+    below[row, 0], below[row, 1] = heaviest, second
+    arm[row, 0], arm[row, 1] = heavy, less
+    rest[row] = others
+
+
+@njit(cache=True, nogil=True)
+@no_type_check
+def _total(above, link, below, arm, rest):
+    """The branches with their worth: from the root to the apex the sum of squares is mended."""
+    apex = np.argmax(arm[:, 0] + arm[:, 1])
+    score = rest.sum()
+    path = np.empty(above.size, np.int32)
     length, r = 0, apex
     while r != 0:
         path[length] = r
@@ -162,36 +186,25 @@ def measure(tree, cut, inner, outer, weight):
             score += min(rising, other) ** 2 - (arm[child, 0] + link[child]) ** 2
         rising = max(rising, other) + link[child]
     score += rising**2 - arm[apex, 1] ** 2 + (arm[apex, 0] + arm[apex, 1]) ** 2
-    return Branches(score, apex, below)
+    return Branches(score, apex, above, below, arm, rest)
 
 
-@njit(cache=True)
-@no_type_check
-def measure_whole(tree):
-    """Worth and heaviest branches of the tree as it is."""
-    none = np.int64(0)  # typed, lest numba compile `measure` once more for the literal
-    return measure(tree, none, none, none, 0.0)
-
-
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 @no_type_check
 def heaviest_path(tree, branches):
     """The vertices of the heaviest path, from the end with the lower vertex number to the other."""
-    apex, below = branches.apex, branches.below
-    arm = np.zeros(2, np.int64)  # vertices on either side of the apex
-    for side in range(2):
-        r = below[apex, side]
-        while r >= 0:
-            arm[side] += 1
-            r = below[r, 0]
-    path = np.empty(arm.sum() + 1, np.int64)
-    path[arm[0]] = tree.vertex[apex]
-    for side in range(2):
-        r, k = below[apex, side], 1
-        while r >= 0:
-            path[arm[0] + (k if side else -k)] = tree.vertex[r]
-            r, k = below[r, 0], k + 1
-    if path[0] > path[-1]:
-        for k in range(path.size // 2):
-            path[k], path[-1 - k] = path[-1 - k], path[k]
-    return path
+    n = tree.vertex.size
+    vertex, below = tree.vertex, branches.below
+    line = np.empty(2 * n, np.int64)
+    line[n] = vertex[branches.apex]
+    first, last = n, n
+    r = below[branches.apex, 0]
+    while r >= 0:
+        first -= 1
+        line[first], r = vertex[r], below[r, 0]
+    r = below[branches.apex, 1]
+    while r >= 0:
+        last += 1
+        line[last], r = vertex[r], below[r, 0]
+    path = line[first : last + 1]
+    return path[::-1].copy() if path[0] > path[-1] else path.copy()

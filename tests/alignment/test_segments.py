@@ -33,7 +33,7 @@ def test_gradient_is_finite_where_points_coincide():
     assert np.isfinite(jax.grad(lambda x: segment_diameters(x, 2).sum())(positions)).all()
 
 
-def test_distances_of_an_alignment_skip_unbuilt_residues():
+def test_unbuilt_residues_have_no_distance_to_either_side():
     spans = jnp.asarray(np.random.default_rng(1).uniform(size=(9, 9)), jnp.float32)
-    found = aligned_distances(jnp.asarray([-1, 1, 3, -1, 8]), spans)
-    np.testing.assert_array_equal(found, [np.nan, np.nan, spans[1, 3], np.nan, spans[4, 8]])
+    found = aligned_distances(jnp.asarray([-1, 1, 3, -1, 5, 8]), spans)
+    np.testing.assert_array_equal(found, [np.nan, np.nan, spans[1, 3], np.nan, np.nan, spans[2, 8]])

@@ -32,7 +32,7 @@ from deepmm_jax_cli.outputs import CHAIN_NAMES
 from reference.summary import read_summary
 
 
-QUICK = "[tracing]\ntrajectories = 2\nrounds = 20\n"
+QUICK = "[threading]\nsearches = 1\nsteps = 5000\n"
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_chains_are_built_one_after_another_with_a_warning(
     assert summary["mscore"] == pytest.approx(np.mean([chain["mscore"] for chain in summary["chains"]]))
     assert any("2 chains" in warning for warning in summary["warnings"])
     assert "warning: " in outcome.err
-    assert {"points 1", "tracing 2", "alignment 2"} <= summary["timings_seconds"].keys()
+    assert {"threading 1", "gaps 2", "refinement 2"} <= summary["timings_seconds"].keys()
 
 
 def test_chain_without_density_is_left_out_with_a_warning(
@@ -205,11 +205,12 @@ def test_nothing_to_build_has_exit_code_3_and_its_reason(
     from deepmm_jax import pipeline
 
     evidence = pipeline.map_evidence()  # type: ignore[call-arg]  # the ideal one
-    empty = replace(evidence, main_chain=np.zeros_like(evidence.main_chain))
+    nothing = np.zeros_like(evidence.main_chain)
+    empty = replace(evidence, main_chain=nothing, calpha=nothing)
     monkeypatch.setattr(pipeline, "map_evidence", lambda *_, **__: empty)
     outcome = command(*arguments, *ideal)
     assert outcome.code == 3
-    assert "deepmm-jax: No voxel has a main-chain probability above 0" in outcome.err
+    assert ": no chain of 10 residues leads through the 0 places" in outcome.err
     assert "Traceback" not in outcome.err
     assert "NothingBuiltError" in (tmp_path / "out" / "log.txt").read_text()
     assert (tmp_path / "out" / "maps" / "mainchain.mrc").is_file(), "the reader can look at the evidence"

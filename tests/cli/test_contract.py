@@ -36,7 +36,7 @@ build --output -o VALUE
 build --resolution -r [VALUE]
 build --contour -c [VALUE]
 build --mask -m [VALUE]
-build --preset [experimental|simulated|paper-experimental|paper-simulated] = experimental
+build --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb] = experimental
 build --secondary-structure [VALUE] = predict
 build --rotations [1|4|24]
 build --models [1..100]
@@ -86,7 +86,7 @@ train secondary-structure --seed [0..] = 0
 """
 
 EVIDENCE = set("log.txt summary.json maps/mainchain.mrc maps/calpha.mrc stages/resample stages/evidence".split())
-MODELS = set("model.cif calpha.cif models/model_01.cif stages/points stages/tracing stages/alignment".split())
+MODELS = set("model.cif calpha.cif models/model_01.cif stages/threading stages/gaps stages/refinement".split())
 """Files that `build` leaves, stages without the digest in their names; there may be more than one model."""
 
 SUMMARY = """

@@ -11,7 +11,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from deepmm_jax.config import PRESETS
+from deepmm_jax.config import PRESETS, ThreadingConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import describe_map, read_map, write_map
 from deepmm_jax.density.resample import resample_map, straighten
@@ -224,7 +224,7 @@ def piece() -> Chain:
 def build(piece: Chain) -> Callable[[DensityMap], np.ndarray]:
     """Cα positions that the shipped network and few searches give."""
     preset = PRESETS["simulated"]
-    config = replace(preset, tracing=replace(preset.tracing, trajectories=2, rounds=20))
+    config = replace(preset, threading=ThreadingConfig(searches=1, steps=10_000))
     profile = SequenceProfile(
         name="piece",
         letters=piece.sequence,

@@ -1,4 +1,4 @@
-"""Slow plain-NumPy twins of the alignment (diameters by brute force, the recurrence cell by cell, all alignments)
+"""Slow plain-NumPy twins of the alignment (diameters by brute force, the recurrences cell by cell, all alignments)
 and random cases for them."""
 
 from itertools import combinations
@@ -37,34 +37,74 @@ def padded_case(case, n: int, m: int, band: int):
     return sites, spans, np.pad(weights, (0, more_n)), standard
 
 
-def score_alignment(sites, spans, weights, standard_distance, points, gap) -> float:
-    """Score of one alignment; `points[i]` is the point of residue i, -1 unbuilt, which costs `gap`."""
-    total, last = 0.0, -1
-    for i, j in enumerate(points):
-        if j < 0:
-            total += gap
-            continue
+def random_path(seed: int, m: int, step: float = 1.5) -> np.ndarray:
+    """Points of a random walk, Å."""
+    return np.cumsum(np.random.default_rng(seed).normal(size=(m, 3)) * step, axis=0).astype(np.float32)
+
+
+def leap_score(positions, start: int, end: int, unbuilt: int, skip, offsets, longest: int) -> float:
+    """Score of `unbuilt` residues between the points `start` and `end`; -inf where the chain cannot reach."""
+    distance = float(np.linalg.norm(positions[end] - positions[start]))
+    reaches = 3.0 <= distance <= 3.8 * (min(unbuilt, longest) + 1)
+    return skip[0] + skip[1] * unbuilt if unbuilt and reaches and end - start in offsets else -np.inf
+
+
+def score_alignment(sites, spans, weights, standard_distance, points, gap, leap=None) -> float:
+    """Score of one alignment; `points[i]` is the point of residue i, -1 unbuilt, which costs `gap`.
+
+    With `leap`, a function of two points and the residues unbuilt between them, that is what inner residues cost, and
+    there is no bond across them.
+    """
+    built = [i for i, j in enumerate(points) if j >= 0]
+    total = 0.0
+    for before, i in zip([None, *built], built):
+        j = points[i]
         total += float(sites[i, j])
-        if last >= 0:
-            total -= float(weights[i]) * abs(float(spans[j - last - 1, j]) - standard_distance)
-        last = j
-    return total
+        if before is None:
+            total += gap * i
+        elif leap is not None and before < i - 1:
+            total += leap(points[before], j, i - before - 1)
+        else:
+            total += gap * (i - before - 1) if before < i - 1 else 0.0
+            total -= float(weights[i]) * abs(float(spans[j - points[before] - 1, j]) - standard_distance)
+    return total + gap * (len(points) - 1 - built[-1])
 
 
-def best_alignment(sites, spans, weights, standard_distance, end_gap) -> tuple[float, tuple[int, ...]]:
-    """Best of all alignments whose inner residues are built, by enumeration; unbuilt ends only with an `end_gap`."""
+def best_alignment(sites, spans, weights, standard_distance, end_gap, leap=None) -> tuple[float, tuple[int, ...]]:
+    """Best of all alignments by enumeration; unbuilt ends only with an `end_gap`, unbuilt inner ones with `leap`."""
     n, m = sites.shape
     band = len(spans)
     best = (-np.inf, (-1,) * n)
-    for first in range(n if end_gap is not None else 1):
-        for last in range(first, n) if end_gap is not None else [n - 1]:
-            for chosen in combinations(range(m), last - first + 1):
-                if any(b - a > band for a, b in zip(chosen, chosen[1:])):
-                    continue
-                points = (-1,) * first + chosen + (-1,) * (n - 1 - last)
-                score = score_alignment(sites, spans, weights, standard_distance, points, end_gap or 0.0)
-                best = max(best, (score, points))
+    for built in (rows for size in range(1, n + 1) for rows in combinations(range(n), size)):
+        inside = built[-1] - built[0] + 1 == len(built)
+        if not inside and leap is None or end_gap is None and (built[0] > 0 or built[-1] < n - 1):
+            continue
+        for chosen in combinations(range(m), len(built)):
+            bonds = (b - a for a, b, i, j in zip(chosen, chosen[1:], built, built[1:]) if j == i + 1)
+            if any(bond > band for bond in bonds):
+                continue
+            points = [-1] * n
+            for i, j in zip(built, chosen):
+                points[i] = j
+            score = score_alignment(sites, spans, weights, standard_distance, points, end_gap or 0.0, leap)
+            best = max(best, (score, tuple(points)))
     return best
+
+
+def exact_score(sites, spans, weights, standard_distance, end_gap, leap) -> float:
+    """Best score with unbuilt ends and unbuilt inner residues, cell by cell over all ways into each cell."""
+    n, m = sites.shape
+    best = np.full((n, m), -np.inf)
+    for i in range(n):
+        for j in range(m):
+            ways = [end_gap * i]
+            for before in range(j):
+                if i > 0 and j - before <= len(spans):
+                    bond = float(weights[i]) * abs(float(spans[j - before - 1, j]) - standard_distance)
+                    ways.append(best[i - 1, before] - bond)
+                ways += [best[i - 1 - k, before] + leap(before, j, k) for k in range(1, i)]
+            best[i, j] = float(sites[i, j]) + max(ways)
+    return float((best + end_gap * np.arange(n - 1, -1, -1)[:, None]).max())
 
 
 def greedy_alignment(sites, spans, weights, standard_distance, gap=-10000.0) -> tuple[float, list[int]]:

@@ -30,8 +30,9 @@ STAGES = {
     "points": "main_chain_graph",
     "tracing": "trace_paths",
     "alignment": "align_paths",
+    "refinement": "refine_models",
 }
-"""The pipeline's functions by stage."""
+"""The pipeline's functions by stage, of the tracer that has most of them: `tracer = "tabu"`."""
 
 
 def use_ideal_evidence(patch: pytest.MonkeyPatch, structure: Path) -> None:

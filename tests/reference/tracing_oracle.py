@@ -148,7 +148,7 @@ def search(ends, length, weight, first, fixed, longest, earlier, *, rounds, neig
     edges = sorted(first)
     path, score = heaviest_path(ends, weight, edges)[1], worth(ends, weight, edges)
     best, tabu = (edges, score, path), []
-    for _ in range(rounds):
+    for done in range(rounds):
         total = sum(length[e] for e in edges)
         loose, spare = [e for e in edges if e not in fixed], [e for e in range(len(length)) if e not in edges]
         chosen, admitted, rejected, clearings = None, 0, 0, 0
@@ -183,7 +183,7 @@ def search(ends, length, weight, first, fixed, longest, earlier, *, rounds, neig
         if chosen is None:
             break
         score, _, edges, path, entry = chosen
-        if score > best[1]:
+        if done == 0 or score > best[1]:  # the tree of the start is no candidate
             best, tabu = (edges, score, path), []
         tabu = [*tabu, entry][-tabu_length:]
         if clearings == 2:

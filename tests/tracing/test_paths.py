@@ -1,15 +1,13 @@
-"""Main-chain paths of volumes: a helix on a grid, and a real chain with perfect evidence."""
+"""Main-chain paths of volumes: a helix on a grid, one search and several."""
 
-from dataclasses import replace
-
-import gemmi
 import numpy as np
 import pytest
 from scipy.spatial import KDTree
 
-from deepmm_jax.config import PRESETS, TracingConfig
+from deepmm_jax.config import TracingConfig
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.tracing import build_graph, find_local_dense_points, trace_main_chain, trace_paths
+from deepmm_jax.tracing.tabu import search_trees
 
 
 STEP = np.ones(3)
@@ -33,7 +31,7 @@ def helix(turns=6, per_turn=40, radius=4.0, pitch=5.4):
 def test_a_helix_is_one_path_from_end_to_end():
     curve = helix()
     volume, origin = probability_near(curve)
-    traced = trace_main_chain(volume, STEP, origin, TracingConfig(rounds=20, trajectories=2, threshold=0.1))
+    traced = trace_main_chain(volume, STEP, origin, TracingConfig(rounds=(20,), trajectories=2, threshold=0.1))
     for path in traced.paths:
         apart, along = KDTree(curve).query(traced.points.positions[path])
         assert len(set(path.tolist())) == len(path)
@@ -46,7 +44,7 @@ def test_a_helix_is_one_path_from_end_to_end():
 
 def test_the_same_graph_and_seed_give_the_same_paths():
     volume, origin = probability_near(helix(turns=3))
-    config = TracingConfig(rounds=10, trajectories=3, local_radius=7.5)
+    config = TracingConfig(rounds=(10,), trajectories=3, local_radius=(7.5,))
     points = find_local_dense_points(volume, STEP, origin, config)
     graph = build_graph(points, volume, STEP, origin, bandwidth=config.bandwidth)
     whole = trace_main_chain(volume, STEP, origin, config, seed=4)
@@ -55,29 +53,22 @@ def test_the_same_graph_and_seed_give_the_same_paths():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_all_searches_give_their_paths_whatever_the_threads(monkeypatch, threads):
+    volume, origin = probability_near(helix(turns=3))
+    several = TracingConfig(rounds=(5, 15), keep_length=(0.5, 1.0), local_radius=(5.0, 10.0), trajectories=3)
+    points = find_local_dense_points(volume, STEP, origin, several)
+    graph = build_graph(points, volume, STEP, origin, bandwidth=several.bandwidth)
+    found = [t.path for k in range(8) for t in search_trees(graph, several, 3, k)]
+    expected = dict.fromkeys(tuple(graph.vertices[path]) for path in found)  # each once, in the order of the searches
+    assert len(expected) > 3
+    monkeypatch.setattr("deepmm_jax.tracing.paths.get_num_threads", lambda: threads)
+    traced = trace_paths(graph, several, seed=3).paths
+    assert [tuple(path) for path in traced] == list(expected)
+
+
 def test_a_speck_is_refused():
     volume = np.zeros((12, 12, 12), np.float32)
     volume[6, 6, 6] = 1.0
     with pytest.raises(NothingBuiltError, match="has 1 of the 5 points"):
         trace_main_chain(volume, STEP, np.zeros(3), TracingConfig())
-
-
-def test_perfect_evidence_of_1yfq_gives_the_figures_of_the_authors_programs(data_directory):
-    """17,324 voxels, 1,412 points, 5,165 edges, spanning tree of 1,318.9 Å, paths of 1,380–1,393 points."""
-    model = gemmi.read_structure(str(data_directory / "structures" / "1yfq_A.pdb.gz"))[0]
-    backbone = np.array([a.pos.tolist() for c in model for r in c for a in r if a.name in ("N", "CA", "C")])
-    volume, origin = probability_near(backbone)
-    config = replace(PRESETS["paper-simulated"].tracing, trajectories=2)
-    points = find_local_dense_points(volume, STEP, origin, config)
-    graph = build_graph(points, volume, STEP, origin, bandwidth=config.bandwidth)
-    assert len(points.voxels) == 17324
-    assert len(points.positions) == pytest.approx(1412, rel=0.01)
-    assert len(graph.ends) == pytest.approx(5165, rel=0.02)
-    assert graph.length[graph.spanning_tree].sum() == pytest.approx(1318.9, rel=0.005)
-    assert graph.local_edges(5.0).sum() == pytest.approx(1885, rel=0.02)
-    for path in trace_paths(graph, config).paths:
-        assert 1370 <= len(path) <= len(points.positions)
-        _, atom = KDTree(backbone).query(points.positions[path])
-        assert np.abs(np.diff(atom)).max() <= 3  # from residue to next residue, all along
-        calpha = backbone[1::3]
-        assert KDTree(points.positions[path]).query(calpha)[0].mean() < 0.5

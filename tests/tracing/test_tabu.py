@@ -15,7 +15,7 @@ from reference import tracing_oracle as oracle
 
 
 QUICK = TracingConfig(
-    rounds=12, neighbours=6, tabu_length=4, trajectories=3, local_radius=2.2, length_ratio=1.1, keep_length=0.4
+    rounds=(12,), neighbours=6, tabu_length=4, trajectories=3, local_radius=(2.2,), length_ratio=1.1, keep_length=(0.4,)
 )
 
 
@@ -43,7 +43,7 @@ def tangled_graph(rng, n, reach=1.9):
 
 def parts(graph, config):
     """Ends, length, weight and spanning tree over the local edges."""
-    local = graph.local_edges(config.local_radius)
+    local = graph.local_edges(*config.local_radius)
     return graph.ends[local], graph.length[local], graph.weight[local], graph.spanning_tree[local]
 
 
@@ -59,10 +59,10 @@ def test_the_search_is_that_of_its_plain_twin(seed):
             length,
             weight,
             edges,
-            {e for e in edges if length[e] < QUICK.keep_length},
+            {e for e in edges if length[e] < QUICK.keep_length[0]},
             QUICK.length_ratio * length[first].sum(),
             earlier,
-            rounds=QUICK.rounds,
+            rounds=QUICK.rounds[0],
             neighbours=QUICK.neighbours,
             tabu_length=QUICK.tabu_length,
             random=oracle.Splitmix64(int(tabu._random_state(seed, number)[0])),
@@ -78,16 +78,15 @@ def test_the_search_is_that_of_its_plain_twin(seed):
 def test_every_tree_keeps_the_rules(seed):
     graph = tangled_graph(np.random.default_rng(100 + seed), 120)
     ends, length, weight, first = parts(graph, QUICK)
-    start = search_trees(graph, replace(QUICK, rounds=0, trajectories=1), seed)[0]
+    start = search_trees(graph, replace(QUICK, rounds=(0,), trajectories=1), seed)[0]
     np.testing.assert_array_equal(start.in_tree, first)
-    found = search_trees(graph, replace(QUICK, rounds=40), seed)
+    found = search_trees(graph, replace(QUICK, rounds=(40,)), seed)
     for trajectory in found:
         edges = np.flatnonzero(trajectory.in_tree)
         spanning = oracle.spanning_edges(ends, np.where(trajectory.in_tree, 0.0, 1.0), set(range(len(graph.vertices))))
         assert spanning == set(edges.tolist())  # connected, without a cycle
         assert length[edges].sum() <= QUICK.length_ratio * length[first].sum() * (1 + 1e-12)
-        assert trajectory.in_tree[first & (length < QUICK.keep_length)].all()
-        assert trajectory.score >= start.score
+        assert trajectory.in_tree[first & (length < QUICK.keep_length[0])].all()
         assert trajectory.score == pytest.approx(oracle.worth(ends, weight, edges), rel=1e-12)
         np.testing.assert_array_equal(trajectory.path, oracle.heaviest_path(ends, weight, edges)[1])
     assert max(t.score for t in found) > 1.05 * start.score
@@ -96,8 +95,8 @@ def test_every_tree_keeps_the_rules(seed):
 def test_trajectories_are_alternatives():
     """A best path is the one of the spanning tree or unlike all best paths before it."""
     graph = tangled_graph(np.random.default_rng(7), 120)
-    found = search_trees(graph, replace(QUICK, rounds=40, trajectories=5), 0)
-    start = search_trees(graph, replace(QUICK, rounds=0, trajectories=1), 0)[0]
+    found = search_trees(graph, replace(QUICK, rounds=(40,), trajectories=5), 0)
+    start = search_trees(graph, replace(QUICK, rounds=(0,), trajectories=1), 0)[0]
     new = [t.path for t in found if not np.array_equal(t.path, start.path)]
     assert len(new) > 1
     for later, path in enumerate(new):
@@ -116,10 +115,28 @@ def test_a_seed_fixes_the_search_and_another_changes_it():
     assert any(not np.array_equal(a.in_tree, b.in_tree) for a, b in zip(once, other))
 
 
-def test_more_rounds_only_add_to_the_worth():
+def test_more_rounds_only_add_to_the_worth_after_the_first():
     graph = tangled_graph(np.random.default_rng(9), 100)
-    scores = [search_trees(graph, replace(QUICK, rounds=r, trajectories=1), 0)[0].score for r in (0, 5, 10, 20, 40)]
+    scores = [search_trees(graph, replace(QUICK, rounds=(r,), trajectories=1), 0)[0].score for r in (1, 5, 10, 20, 40)]
     assert scores == sorted(scores) and scores[0] < scores[-1]
+
+
+def test_the_best_tree_is_one_moved_to_even_if_the_first_is_worth_more():
+    graph = tangled_graph(np.random.default_rng(9), 100)
+    first, moved = (search_trees(graph, replace(QUICK, rounds=(r,), trajectories=1), 0)[0] for r in (0, 1))
+    assert (first.in_tree != moved.in_tree).sum() == 2
+    assert moved.rounds == 1
+
+
+def test_every_search_has_its_own_radius_kept_edges_rounds_and_random_numbers():
+    graph = tangled_graph(np.random.default_rng(5), 100)
+    several = replace(QUICK, local_radius=(2.2, 3.0), rounds=(3, 6))
+    alone = replace(QUICK, local_radius=(3.0,), rounds=(3,))
+    for found, expected in zip(search_trees(graph, several, 1, 2), search_trees(graph, alone, 1)):
+        assert found.in_tree.size == expected.in_tree.size == graph.local_edges(3.0).sum()
+        assert found.rounds == expected.rounds == 3
+        assert not np.array_equal(found.in_tree, expected.in_tree)
+    assert search_trees(graph, several, 1, 3)[0].rounds == 6
 
 
 def test_a_tree_without_alternatives_is_kept():
