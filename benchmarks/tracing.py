@@ -33,6 +33,7 @@ from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.tracing.graph import PointGraph, build_graph
+from deepmm_jax.threading.models import thread_models
 from deepmm_jax.tracing.mean_shift import shift_points
 from deepmm_jax.tracing.points import find_local_dense_points
 from deepmm_jax.tracing.tabu import search_trees
@@ -74,6 +75,13 @@ def tabu_rounds(case: Case) -> int:
     return sum(trajectory.rounds for trajectory in search_trees(case.graph, config, 0))  # some end early
 
 
+def threading(case: Case) -> int:
+    """One of the searches that run side by side, with its candidates and scores."""
+    config = replace(PRESETS["experimental"].threading, searches=1)
+    thread_models(case.evidence, case.profile, config, PRESETS["experimental"].alignment)
+    return 1
+
+
 def exact_alignments(case: Case) -> None:
     align(case, PRESETS["simulated"].alignment)
 
@@ -86,6 +94,7 @@ STAGES: dict[str, tuple[Callable[[Case], int | None], int]] = {
     "mean shift": (mean_shift, 1500),
     "graph": (graph, 1500),
     "tabu round of 30 neighbours": (tabu_rounds, 1500),
+    "threading, one search": (threading, 500),
     f"{ALIGNMENTS} alignments, exact": (exact_alignments, 1500),
     f"{ALIGNMENTS} alignments, greedy": (greedy_alignments, 700),
 }

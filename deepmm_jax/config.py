@@ -180,6 +180,10 @@ class ThreadingConfig:
     """Temperature at the start of a search, in units of the threading score."""
     cold: float = 0.5
     """And at its end."""
+    proposals: int = 4
+    """Models of the paper's tracer, the best first, from which further searches start (`tracer = "both"`)."""
+    warm: float = 1.0
+    """Temperature at the start of these: little of the proposal is lost."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -187,7 +191,9 @@ class ThreadingConfig:
             {
                 "searches": (1, 1000, ""),
                 "steps": (1, 100_000_000, ""),
+                "proposals": (0, 1000, ""),
                 "hot": (0.01, 1000.0, ""),
+                "warm": (0.01, 1000.0, ""),
                 "cold": (0.01, 1000.0, ""),
             },
         )
@@ -240,8 +246,9 @@ class BuildConfig:
     """Interpolation to 1 Å voxels; the paper's is trilinear."""
     rotations: Literal[1, 4, 24] = 1
     """Turns of the map over which the network's answers are averaged; the time grows with them."""
-    tracer: Literal["threading", "tabu"] = "threading"
-    """How Cα are traced: the sequence threaded through candidates, or tabu search and alignment, as in the paper."""
+    tracer: Literal["threading", "tabu", "both"] = "threading"
+    """How Cα are traced: the sequence threaded through candidates; tabu search and alignment, as in the paper; or
+    both, the models of the paper's tracer being further starts of the threading."""
     threading: ThreadingConfig = field(default_factory=ThreadingConfig)
     typing: TypingConfig = field(default_factory=TypingConfig)
     tracing: TracingConfig = field(default_factory=TracingConfig)

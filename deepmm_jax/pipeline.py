@@ -120,12 +120,14 @@ def trace_calpha(
     All of it happens around the first voxel: the place of a map must not decide how positions are rounded.
     """
     here = replace(evidence, origin=np.zeros(3))
-    if config.tracer == "threading":
-        models = run(f"threading{label}", thread_models, here, profile, config.threading, config.alignment, seed)
-        models = run(f"gaps{label}", close_gaps, here, models)
-    else:
-        models = tabu_then_align(here, profile, config, seed=seed, run=run, label=label)
-    models = run(f"refinement{label}", refine_models, here, models, profile, config.refinement)
+    traced = None
+    if config.tracer != "threading":
+        traced = tabu_then_align(here, profile, config, seed=seed, run=run, label=label)
+    if traced is None or config.tracer == "both":
+        settings = (config.threading, config.alignment, seed, traced)
+        threaded = run(f"threading{label}", thread_models, here, profile, *settings)
+        traced = run(f"gaps{label}", close_gaps, here, threaded)
+    models = run(f"refinement{label}", refine_models, here, traced, profile, config.refinement)
     return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))
 
 

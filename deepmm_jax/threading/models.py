@@ -3,6 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from jaxtyping import Int
+from scipy.spatial import KDTree
 
 from deepmm_jax.alignment.mscore import paper_mscore
 from deepmm_jax.alignment.ranking import FEWEST_RESIDUES, distinct
@@ -11,7 +13,7 @@ from deepmm_jax.config import AlignmentConfig, ThreadingConfig
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
-from deepmm_jax.threading.scores import chain_score, threading_problem
+from deepmm_jax.threading.scores import ThreadingProblem, chain_score, threading_problem
 from deepmm_jax.threading.search import ThreadedChain, align_path, longest_path, prepare, search_chain
 
 
@@ -19,8 +21,17 @@ STANDARD_DISTANCE = 3.8
 """d_std of an MScore, Å: that of the chemistry, as no path is followed."""
 
 
+PROPOSED = 2.5
+"""Å: a residue of a proposal stands at the nearest candidate within this."""
+
+
 def thread_models(
-    evidence: Evidence, profile: SequenceProfile, config: ThreadingConfig, ranking: AlignmentConfig, seed: int = 0
+    evidence: Evidence,
+    profile: SequenceProfile,
+    config: ThreadingConfig,
+    ranking: AlignmentConfig,
+    seed: int = 0,
+    proposals: CalphaModels | None = None,
 ) -> CalphaModels:
     """Thread a sequence through the Cα candidates of a map and rank the chains that `config.searches` searches find.
 
@@ -28,20 +39,23 @@ def thread_models(
     models closer than `ranking.redundancy_rmsd` Å the one with the lower score is dropped, and `ranking.models` are
     kept. Positions are those of candidates, Å. The same input and seed give the same models on every machine.
 
+    Of `proposals`, models of the same chain that another tracer made, the best are starts of further, cooler searches:
+    what they become competes by the same score.
+
     Raises NothingBuiltError if no model has 10 residues, or all of a shorter sequence.
     """
     problem = threading_problem(evidence, profile)
     game, start = prepare(problem), longest_path(problem)
-    temperatures = (config.hot, config.cold)
-    seeds = [(seed, number) for number in range(config.searches)]
+    starts = [(start if number % 2 == 0 else start[::-1], config.hot) for number in range(config.searches)]
+    starts += [(path, config.warm) for path in proposed_paths(problem, proposals, config.proposals)]
 
-    def search(key: tuple[int, int]) -> ThreadedChain:
-        path = start if key[1] % 2 == 0 else start[::-1]
-        state = int(np.random.SeedSequence(key).generate_state(1)[0])
-        return search_chain(game, path, config.steps, temperatures, state)
+    def search(number: int) -> ThreadedChain:
+        path, temperature = starts[number]
+        state = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
+        return search_chain(game, path, config.steps, (temperature, config.cold), state)
 
     with ThreadPoolExecutor() as workers:
-        chains = list(workers.map(search, seeds))
+        chains = list(workers.map(search, range(len(starts))))
     chains += [align_path(game, chain.places[chain.places >= 0][::-1]) for chain in chains if (chain.places >= 0).any()]
 
     places = np.array([chain.places for chain in chains])
@@ -63,6 +77,21 @@ def thread_models(
         mscores=np.array([model_mscore(profile, problem.points, places[k]) for k in order], np.float32),
         support=np.where(built, problem.points.calpha[places], 0.0)[order].astype(np.float32),
     )
+
+
+def proposed_paths(
+    problem: ThreadingProblem, proposals: CalphaModels | None, limit: int
+) -> list[Int[np.ndarray, " k"]]:
+    """The candidates that the residues of the best proposals stand at, each once, in the order of the chain."""
+    if proposals is None or not len(problem.sites):
+        return []
+    candidates = KDTree(problem.points.positions)
+    paths = []
+    for positions, built in list(zip(proposals.positions, proposals.built, strict=True))[:limit]:
+        away, nearest = map(np.asarray, candidates.query(positions[built]))
+        near = nearest[away < PROPOSED]
+        paths.append(near[np.sort(np.unique(near, return_index=True)[1])].astype(np.int32))
+    return paths
 
 
 def model_mscore(profile: SequenceProfile, points: TypedPoints, places: np.ndarray) -> float:
