@@ -32,8 +32,8 @@ from deepmm_jax.files import atomic_path
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
-from deepmm_jax.tracing.graph import PointGraph, build_graph
 from deepmm_jax.threading.models import thread_models
+from deepmm_jax.tracing.graph import PointGraph, build_graph
 from deepmm_jax.tracing.mean_shift import shift_points
 from deepmm_jax.tracing.points import find_local_dense_points
 from deepmm_jax.tracing.tabu import search_trees
