@@ -172,7 +172,7 @@ class ThreadingConfig:
     Which models are kept `AlignmentConfig` says (`redundancy_rmsd`, `models`), whatever the tracer.
     """
 
-    searches: int = 4
+    searches: int = 2
     """Searches from different seeds; each gives one model, and one read backwards."""
     steps: int = 60_000
     """Moves that each search tries."""
