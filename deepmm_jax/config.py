@@ -174,8 +174,8 @@ class ThreadingConfig:
 
     searches: int = 2
     """Searches from different seeds; each gives one model, and one read backwards."""
-    steps: int = 60_000
-    """Moves that each search tries."""
+    moves: int = 350
+    """Moves that each search tries, for every residue of the sequence."""
     hot: float = 3.0
     """Temperature at the start of a search, in units of the threading score."""
     cold: float = 0.5
@@ -190,7 +190,7 @@ class ThreadingConfig:
             self,
             {
                 "searches": (1, 1000, ""),
-                "steps": (1, 100_000_000, ""),
+                "moves": _COUNT,
                 "proposals": (0, 1000, ""),
                 "hot": (0.01, 1000.0, ""),
                 "warm": (0.01, 1000.0, ""),

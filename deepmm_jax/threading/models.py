@@ -52,7 +52,7 @@ def thread_models(
     def search(number: int) -> ThreadedChain:
         path, temperature = starts[number]
         state = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        return search_chain(game, path, config.steps, (temperature, config.cold), state)
+        return search_chain(game, path, config.moves * len(profile), (temperature, config.cold), state)
 
     with ThreadPoolExecutor() as workers:
         chains = list(workers.map(search, range(len(starts))))

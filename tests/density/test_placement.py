@@ -224,7 +224,7 @@ def piece() -> Chain:
 def build(piece: Chain) -> Callable[[DensityMap], np.ndarray]:
     """Cα positions that the shipped network and few searches give."""
     preset = PRESETS["simulated"]
-    config = replace(preset, threading=ThreadingConfig(searches=1, steps=10_000))
+    config = replace(preset, threading=ThreadingConfig(searches=1, moves=200))
     profile = SequenceProfile(
         name="piece",
         letters=piece.sequence,

@@ -45,9 +45,7 @@ def coverage(built: np.ndarray) -> float:
 
 
 def test_ideal_evidence_has_one_answer(stretch: Stretch):
-    models = thread_models(
-        stretch.evidence, stretch.profile, ThreadingConfig(searches=2, steps=STEPS), AlignmentConfig()
-    )
+    models = thread_models(stretch.evidence, stretch.profile, ThreadingConfig(searches=2), AlignmentConfig())
     best = models.positions[0]
     assert coverage(best) >= 0.97
     assert in_place(stretch, best) == 1.0
@@ -60,9 +58,7 @@ def test_ideal_evidence_has_one_answer(stretch: Stretch):
 
 
 def test_the_reversed_chain_is_kept_and_scores_far_less(stretch: Stretch):
-    models = thread_models(
-        stretch.evidence, stretch.profile, ThreadingConfig(searches=1, steps=STEPS), AlignmentConfig()
-    )
+    models = thread_models(stretch.evidence, stretch.profile, ThreadingConfig(searches=1), AlignmentConfig())
     reverse = models.positions[1]
     assert models.scores[1] < models.scores[0] / 2
     direction = np.diff(stretch.calpha, axis=0)
@@ -108,7 +104,7 @@ def test_one_of_several_copies_is_built_and_never_half_of_each(stretch: Stretch)
     for name in ("amino_acids", "secondary_structure"):
         volumes[name] /= volumes[name].sum(axis=-1, keepdims=True)
     three = replace(evidence, atoms=None, **volumes)
-    models = thread_models(three, stretch.profile, ThreadingConfig(searches=1, steps=2 * STEPS), AlignmentConfig())
+    models = thread_models(three, stretch.profile, ThreadingConfig(searches=1), AlignmentConfig())
     best = models.positions[0]
     away = np.stack([np.linalg.norm(best - (stretch.calpha + [copy * width, 0, 0]), axis=1) for copy in range(3)])
     assert np.nanmax((away < 2).sum(axis=1)) >= 0.9 * len(stretch.calpha)
@@ -135,4 +131,4 @@ def test_an_empty_map_has_no_model(stretch: Stretch):
     evidence = replace(stretch.evidence, main_chain=empty, calpha=empty)
     assert len(find_candidates(evidence)) == 0
     with pytest.raises(NothingBuiltError, match="1AKE_A: no chain"):
-        thread_models(evidence, stretch.profile, ThreadingConfig(searches=1, steps=10), AlignmentConfig())
+        thread_models(evidence, stretch.profile, ThreadingConfig(searches=1, moves=1), AlignmentConfig())
