@@ -20,7 +20,6 @@ from deepmm_jax.threading.search import ThreadedChain, align_path, longest_path,
 STANDARD_DISTANCE = 3.8
 """d_std of an MScore, Å: that of the chemistry, as no path is followed."""
 
-
 PROPOSED = 2.5
 """Å: a residue of a proposal stands at the nearest candidate within this."""
 
@@ -52,10 +51,14 @@ def thread_models(
     def search(number: int) -> ThreadedChain:
         path, temperature = starts[number]
         state = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        return search_chain(game, path, config.moves * len(profile), (temperature, config.cold), state)
+        return search_chain(game, path, config.moves * len(profile), (temperature, config.cold), state, halt)
 
+    halt = np.zeros(1, bool)
     with ThreadPoolExecutor() as workers:
-        chains = list(workers.map(search, range(len(starts))))
+        try:
+            chains = list(workers.map(search, range(len(starts))))
+        finally:
+            halt[0] = True  # Ctrl-C need not wait for the searches
     chains += [align_path(game, chain.places[chain.places >= 0][::-1]) for chain in chains if (chain.places >= 0).any()]
 
     places = np.array([chain.places for chain in chains])

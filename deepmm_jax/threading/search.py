@@ -12,7 +12,7 @@ The functions are compiled by numba; random numbers come from the seed alone, so
 from typing import NamedTuple, no_type_check
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from numba import njit
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree, shortest_path
@@ -115,10 +115,16 @@ def longest_path(problem: ThreadingProblem) -> Int[np.ndarray, " k"]:
 
 
 def search_chain(
-    game: _Game, start: Int[np.ndarray, " k"], steps: int, temperatures: tuple[float, float], seed: int
+    game: _Game,
+    start: Int[np.ndarray, " k"],
+    steps: int,
+    temperatures: tuple[float, float],
+    seed: int,
+    halt: Bool[np.ndarray, "1"] | None = None,
 ) -> ThreadedChain:
     """The best chain that `steps` moves from a path meet, while the temperature falls from one to the other.
 
+    Another thread may end the search by making `halt` true.
     Without a bond there is no chain: every residue is unbuilt.
     """
     n = game.sites.shape[1]
@@ -127,7 +133,8 @@ def search_chain(
     window = max(SPARE * n, 2)
     stretches = [start[k : k + window] for k in range(0, max(len(start) - window, 0) + 1, max(window // 2, 1))]
     best = max((_align(game, stretch.astype(np.int32))[0], k) for k, stretch in enumerate(stretches))[1]
-    score, places = _anneal(game, stretches[best].astype(np.int32), steps, *temperatures, seed)
+    halt = np.zeros(1, bool) if halt is None else halt
+    score, places = _anneal(game, stretches[best].astype(np.int32), steps, *temperatures, seed, halt)
     return ThreadedChain(float(score), places.astype(np.int64))
 
 
@@ -334,7 +341,7 @@ def _propose(game, path, size, where, new):
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _anneal(game, start, steps, hot, cold, seed):
+def _anneal(game, start, steps, hot, cold, seed, halt):
     """The best score met, and the places of its chain."""
     np.random.seed(seed)
     m, n = game.sites.shape
@@ -353,6 +360,8 @@ def _anneal(game, start, steps, hot, cold, seed):
     score = raw - game.clash * _faults(game, places, used)
     best, best_places = score, places.copy()
     for step in range(steps):
+        if halt[0]:
+            break
         new_size, first = _propose(game, path, size, where, new)
         if first < 0:
             continue

@@ -1,6 +1,9 @@
 """The search: its dynamic programming against an oracle, its bookkeeping, and what it finds."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -74,8 +77,6 @@ def test_a_seed_gives_one_chain_and_another_may_give_another(rng: np.random.Gene
 
 def test_the_best_of_all_placements_is_found(rng: np.random.Generator):
     """Against the exhaustive answer on five candidates: every order of them, aligned by the oracle."""
-    from itertools import permutations
-
     problem = random_problem(rng, 5, 5, crowded=True)
     game = prepare(problem)
     best = max(
@@ -88,3 +89,16 @@ def test_without_bonds_nothing_is_found(rng: np.random.Generator):
     problem = replace(random_problem(rng, 6, 4, crowded=False), bonds=np.full((6, 6), -np.inf, np.float32))
     assert len(longest_path(problem)) == 0
     assert (search_chain(prepare(problem), longest_path(problem), 100, (3.0, 0.5), 0).places == -1).all()
+
+
+def test_a_search_can_be_ended_from_outside(rng: np.random.Generator):
+    problem = random_problem(rng, 40, 30, crowded=True)
+    game, start = prepare(problem), longest_path(problem)
+    halt = np.zeros(1, bool)
+    with ThreadPoolExecutor() as workers:
+        endless = workers.submit(search_chain, game, start, 10**9, (3.0, 0.5), 0, halt)
+        time.sleep(0.2)
+        assert not endless.done()
+        halt[0] = True
+        chain = endless.result(timeout=10)
+    assert chain.score == pytest.approx(chain_score(problem, chain.places), abs=1e-2)
