@@ -354,7 +354,7 @@ def _value(value: Any, kind: Any, where: str) -> Any:
             return value
     elif get_origin(kind) is tuple and Ellipsis in parts:
         texts = parts[0] is str
-        wanted = "an array of texts" if texts else "a number or an array of some"
+        wanted = "an array of some texts" if texts else "a number or an array of some"
         items = value if isinstance(value, list) or texts else [value]  # a number alone is an array of one
         if isinstance(items, list) and (items or texts):  # no text is a choice too
             return tuple(_value(item, parts[0], where) for item in items)
