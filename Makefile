@@ -8,12 +8,13 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 install: $(STAMP)
 
-# The lock pins every package by version and sha256; the stamp makes a repeated `make install` free.
+# The lock pins every package by version and sha256, so pip need not resolve: it failed once a newer release of a package
+# with an extra came out. The stamp makes a repeated `make install` free.
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "The lock is for Python 3.11, and $(PYTHON) is another; give make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
