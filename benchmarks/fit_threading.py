@@ -35,8 +35,9 @@ from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.threading import scores
 from deepmm_jax.threading.bonds import Bonds, find_bonds
 from deepmm_jax.threading.candidates import CalphaCandidates, find_candidates
+from deepmm_jax.threading.rows import NEVER, prepare
 from deepmm_jax.threading.scores import TYPES, ScoreWeights, ThreadingProblem, fitted_weights, score_problem
-from deepmm_jax.threading.search import NEVER, align_path, longest_path, prepare, search_chain
+from deepmm_jax.threading.search import align_path, longest_path, search_chain
 
 
 FIXED = ("amino_acid", "gap", "gap_residue", "end_residue", "clash")

@@ -13,8 +13,9 @@ from deepmm_jax.config import AlignmentConfig, ThreadingConfig
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.threading.rows import prepare
 from deepmm_jax.threading.scores import ThreadingProblem, chain_score, threading_problem
-from deepmm_jax.threading.search import ThreadedChain, align_path, longest_path, prepare, search_chain
+from deepmm_jax.threading.search import ThreadedChain, align_path, longest_path, search_chain
 
 
 STANDARD_DISTANCE = 3.8

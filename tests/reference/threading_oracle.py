@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from deepmm_jax.threading.rows import REACH
 from deepmm_jax.threading.scores import ThreadingProblem
-from deepmm_jax.threading.search import REACH
 
 
 def best_placement(problem: ThreadingProblem, path: np.ndarray) -> tuple[float, np.ndarray]:

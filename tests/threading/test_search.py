@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from deepmm_jax.evidence.volumes import TypedPoints
+from deepmm_jax.threading.rows import back_row, empty_rows, front_row, join, prepare, trace
 from deepmm_jax.threading.scores import ThreadingProblem, chain_score, fitted_weights
-from deepmm_jax.threading.search import align_path, longest_path, prepare, search_chain
+from deepmm_jax.threading.search import align_path, longest_path, search_chain
 from reference.threading_oracle import best_placement
 
 
@@ -42,6 +43,24 @@ def test_the_sequence_is_placed_on_a_path_as_well_as_can_be(rng: np.random.Gener
         chain = align_path(prepare(wide), path)
         assert chain.score == pytest.approx(score, abs=1e-3)
         np.testing.assert_array_equal(chain.places, places)
+
+
+@pytest.mark.parametrize(("m", "n"), [(1, 1), (3, 5), (9, 4), (12, 12), (7, 20)])
+def test_a_placement_is_the_same_wherever_its_front_and_back_are_joined(rng: np.random.Generator, m: int, n: int):
+    for _ in range(3):
+        problem = random_problem(rng, m, n, crowded=False)
+        path = rng.permutation(m).astype(np.int32)
+        game, slots, rows = prepare(problem), rng.permutation(m + 3)[:m], empty_rows(m + 3, n)
+        for j in range(m):
+            front_row(game, rows, path, slots, j)
+        for j in reversed(range(m)):
+            back_row(game, rows, path, slots, m, j)
+        score, places = best_placement(problem, path)
+        for j in range(m + 1):
+            found, room = np.empty(n, np.int32), np.empty(n, np.float32)
+            assert join(game, rows, path, slots, m, j, room) == pytest.approx(score, abs=1e-3)
+            trace(game, rows, path, slots, m, j, found, room)
+            np.testing.assert_array_equal(found, places)
 
 
 def test_the_search_counts_clashes_and_distances_as_the_score_does(rng: np.random.Generator):
