@@ -35,9 +35,10 @@ from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.threading import scores
 from deepmm_jax.threading.bonds import Bonds, find_bonds
 from deepmm_jax.threading.candidates import CalphaCandidates, find_candidates
-from deepmm_jax.threading.rows import NEVER, prepare
+from deepmm_jax.threading.geometry import shape_counts
 from deepmm_jax.threading.scores import TYPES, ScoreWeights, ThreadingProblem, fitted_weights, score_problem
 from deepmm_jax.threading.search import align_path, longest_path, search_chain
+from deepmm_jax.threading.tables import NEVER, prepare
 
 
 FIXED = ("amino_acid", "gap", "gap_residue", "end_residue", "clash")
@@ -95,7 +96,19 @@ def features(case: FitCase, places: np.ndarray) -> np.ndarray:
     number = {tuple(ends): k for k, ends in enumerate(case.bonds.ends.tolist())}
     skipped = np.diff(residues) - 1
     joined = [number[a, b] for a, b in zip(there[:-1][skipped == 0].tolist(), there[1:][skipped == 0].tolist())]
-    near = KDTree(case.points.positions[there]).query_pairs(scores.CLASH_DISTANCE)
+    tree = KDTree(case.points.positions[there])
+    near = tree.query_pairs(scores.CLASH_DISTANCE)
+    close = [
+        pair
+        for pair in tree.query_pairs(scores.CLOSE_DISTANCE) - near
+        if abs(residues[pair[0]] - residues[pair[1]]) >= scores.NEIGHBOURS
+    ]
+    shape = shape_counts(
+        case.points.positions,
+        np.asarray(case.profile.secondary_structure, float),
+        case.points.secondary_structure,
+        places,
+    )
     ends = residues[0] + len(places) - 1 - residues[-1]
     gaps = [-(skipped > 0).sum(), -skipped.sum(), -ends, -len(near)]
     return np.concatenate(
@@ -105,6 +118,8 @@ def features(case: FitCase, places: np.ndarray) -> np.ndarray:
             [len(residues)],
             case.candidates.features[there].sum(axis=0),
             case.bonds.features[joined].sum(axis=0),
+            *map(np.ravel, shape),
+            [-len(close)],
             gaps,
         ]
     )

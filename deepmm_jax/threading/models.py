@@ -13,9 +13,9 @@ from deepmm_jax.config import AlignmentConfig, ThreadingConfig
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
-from deepmm_jax.threading.rows import prepare
 from deepmm_jax.threading.scores import ThreadingProblem, chain_score, threading_problem
 from deepmm_jax.threading.search import ThreadedChain, align_path, longest_path, search_chain
+from deepmm_jax.threading.tables import prepare
 
 
 STANDARD_DISTANCE = 3.8
@@ -45,14 +45,14 @@ def thread_models(
     Raises NothingBuiltError if no model has 10 residues, or all of a shorter sequence.
     """
     problem = threading_problem(evidence, profile)
-    game, start = prepare(problem), longest_path(problem)
+    tables, start = prepare(problem), longest_path(problem)
     starts = [(start if number % 2 == 0 else start[::-1], config.hot) for number in range(config.searches)]
     starts += [(path, config.warm) for path in proposed_paths(problem, proposals, config.proposals)]
 
     def search(number: int) -> ThreadedChain:
         path, temperature = starts[number]
         state = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        return search_chain(game, path, config.moves * len(profile), (temperature, config.cold), state, halt)
+        return search_chain(tables, path, config.moves * len(profile), (temperature, config.cold), state, halt)
 
     halt = np.zeros(1, bool)
     with ThreadPoolExecutor() as workers:
@@ -60,7 +60,9 @@ def thread_models(
             chains = list(workers.map(search, range(len(starts))))
         finally:
             halt[0] = True  # Ctrl-C need not wait for the searches
-    chains += [align_path(game, chain.places[chain.places >= 0][::-1]) for chain in chains if (chain.places >= 0).any()]
+    chains += [
+        align_path(tables, chain.places[chain.places >= 0][::-1]) for chain in chains if (chain.places >= 0).any()
+    ]
 
     places = np.array([chain.places for chain in chains])
     scores = np.array([chain_score(problem, chain) for chain in places])

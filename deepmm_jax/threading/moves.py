@@ -17,7 +17,7 @@ STRETCH = 12
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def propose(game, path, size, where, p, new):
+def propose(tables, path, size, where, p, new):
     """Write a path that differs from this one around its p-th candidate to `new`.
 
     Its size, the first entry that differs, and the entry from which on all are the old ones again (-1, -1: no change).
@@ -37,9 +37,9 @@ def propose(game, path, size, where, p, new):
             new[k] = path[size - 1 - k]
         return size, 0, size
     draw, k = np.random.random(), 0
-    while k < game.partners.shape[1] - 1 and game.chances[c, k] < draw:
+    while k < tables.partners.shape[1] - 1 and tables.chances[c, k] < draw:
         k += 1
-    d = game.partners[c, k]
+    d = tables.partners[c, k]
     if d < 0:
         return size, -1, -1
     q = where[d]

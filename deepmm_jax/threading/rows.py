@@ -12,41 +12,13 @@ from typing import NamedTuple, no_type_check
 import numpy as np
 from numba import njit
 
-from deepmm_jax.threading.scores import LONGEST_STEP, ThreadingProblem
+from deepmm_jax.threading.tables import NEVER
 
 
 REACH = 4
 """Successive residues are at most so many candidates apart on the path."""
-NEVER = np.float32(-1e9)
-"""Score of what cannot be."""
-
-
 FAST = {"nnan", "nsz"}
 """No score is NaN, so maxima can be taken over many residues at once; sums keep their order on every machine."""
-
-
-class Game(NamedTuple):
-    """What a search plays with."""
-
-    sites: np.ndarray
-    """Score of each residue at each candidate, (m, n)."""
-    bonds: np.ndarray
-    """Score of the bond from one candidate to another, (m, m)."""
-    positions: np.ndarray
-    """Candidates, Å."""
-    partners: np.ndarray
-    """The candidates that each has a bond with, (m, d), -1 beyond."""
-    chances: np.ndarray
-    """Cumulative chances with which each of them is drawn, (m, d)."""
-    near: np.ndarray
-    """The candidates that clash with each, (m, k), -1 beyond."""
-    begin: np.ndarray
-    """Cost of what is unbuilt before residue i, (n,)."""
-    finish: np.ndarray
-    """And behind it."""
-    gap: np.float32
-    gap_residue: np.float32
-    clash: np.float32
 
 
 class Rows(NamedTuple):
@@ -64,39 +36,6 @@ class Rows(NamedTuple):
     behind: np.ndarray
     later: np.ndarray
     begun: np.ndarray
-
-
-def prepare(problem: ThreadingProblem) -> Game:
-    """The tables of a problem as the search wants them."""
-    weights = problem.weights
-    n = problem.sites.shape[1]
-    end = (-weights.end_residue * np.arange(n)).astype(np.float32)
-    either = np.maximum(problem.bonds, problem.bonds.T)
-    partners = _lists(either > -np.inf)
-    strength = np.clip(np.take_along_axis(either, partners, axis=1), -6, 3)
-    chances = np.cumsum(np.where(partners >= 0, np.exp(strength / 1.5) + 0.02, 0), axis=1)
-    return Game(
-        sites=problem.sites,
-        bonds=np.maximum(problem.bonds, NEVER),
-        positions=problem.points.positions.astype(np.float64),
-        partners=partners.astype(np.int32),
-        chances=chances / np.maximum(chances[:, -1:], 1e-9),
-        near=_lists(problem.near).astype(np.int32),
-        begin=end,
-        finish=end[::-1].copy(),
-        gap=np.float32(weights.gap),
-        gap_residue=np.float32(weights.gap_residue),
-        clash=np.float32(weights.clash),
-    )
-
-
-def _lists(marked: np.ndarray) -> np.ndarray:
-    """The marked columns of each row, padded with -1 (at least one)."""
-    count = marked.sum(axis=1)
-    out = np.full((len(marked), max(count.max(initial=0), 0) + 1), -1)
-    row, column = np.nonzero(marked)
-    out[row, np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)] = column
-    return out
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -124,15 +63,15 @@ def _raise(row, other, bond):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def _wait(game, rows, slots, j, waiting):
+def _wait(tables, rows, slots, j, waiting):
     """The row `waiting` of the j-th candidate."""
     if j == 0:
         waiting[:] = NEVER
         return
     before, ahead = rows.waiting[slots[j - 1]], rows.ahead[slots[j - 1]]
-    opened, cost = NEVER, game.gap + game.gap_residue
+    opened, cost = NEVER, tables.gap + tables.gap_residue
     for i in range(waiting.size):
-        opened -= game.gap_residue
+        opened -= tables.gap_residue
         if i >= 2:
             value = ahead[i - 2] - cost
             opened = value if value > opened else opened
@@ -143,67 +82,67 @@ def _wait(game, rows, slots, j, waiting):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def front_row(game, rows, path, slots, j):
+def front_row(tables, rows, path, slots, j):
     """What comes up to the j-th candidate, from the rows of those before it."""
-    n, c, slot = game.begin.size, path[j], slots[j]
-    waiting, row, site = rows.waiting[slot], rows.ahead[slot], game.sites[c]
-    _wait(game, rows, slots, j, waiting)
+    n, c, slot = tables.begin.size, path[j], slots[j]
+    waiting, row, site = rows.waiting[slot], rows.ahead[slot], tables.sites[c]
+    _wait(tables, rows, slots, j, waiting)
     for i in range(n):
-        row[i] = waiting[i] if waiting[i] > game.begin[i] else game.begin[i]
+        row[i] = waiting[i] if waiting[i] > tables.begin[i] else tables.begin[i]
     for q in range(max(j - REACH, 0), j):
-        bond = game.bonds[path[q], c]
+        bond = tables.bonds[path[q], c]
         if bond > NEVER:
             _raise(row[1:], rows.ahead[slots[q]][: n - 1], bond)
     ended = NEVER
     for i in range(n):
         row[i] += site[i]
-        value = row[i] + game.finish[i]
+        value = row[i] + tables.finish[i]
         ended = value if value > ended else ended
     rows.ended[slot] = max(ended, rows.ended[slots[j - 1]]) if j > 0 else ended
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def back_row(game, rows, path, slots, size, j):
+def back_row(tables, rows, path, slots, size, j):
     """What comes after the j-th candidate, from the rows of those behind it."""
-    n, c, slot = game.begin.size, path[j], slots[j]
-    row, later, site = rows.behind[slot], rows.later[slot], game.sites[c]
+    n, c, slot = tables.begin.size, path[j], slots[j]
+    row, later, site = rows.behind[slot], rows.later[slot], tables.sites[c]
     if j == size - 1:
-        row[:] = game.finish
+        row[:] = tables.finish
         later[:] = NEVER
     else:
         after = rows.later[slots[j + 1]]
-        opened, cost = NEVER, game.gap + game.gap_residue
+        opened, cost = NEVER, tables.gap + tables.gap_residue
         for i in range(n - 1, -1, -1):
-            opened -= game.gap_residue
+            opened -= tables.gap_residue
             if i + 2 < n:
                 value = after[i + 2] - cost
                 opened = value if value > opened else opened
             row[i] = opened
         for i in range(n):
-            row[i] = row[i] if row[i] > game.finish[i] else game.finish[i]
+            row[i] = row[i] if row[i] > tables.finish[i] else tables.finish[i]
             later[i] = after[i]
     for q in range(j + 1, min(j + REACH + 1, size)):
-        bond = game.bonds[c, path[q]]
+        bond = tables.bonds[c, path[q]]
         if bond > NEVER:
             _raise(row[: n - 1], rows.behind[slots[q]][1:], bond)
     begun = NEVER
     for i in range(n):
         row[i] += site[i]
         later[i] = row[i] if row[i] > later[i] else later[i]
-        value = row[i] + game.begin[i]
+        value = row[i] + tables.begin[i]
         begun = value if value > begun else begun
     rows.begun[slot] = max(begun, rows.begun[slots[j + 1]]) if j < size - 1 else begun
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def join(game, rows, path, slots, size, j, waiting):
+def join(tables, rows, path, slots, size, j, waiting):
     """The best score of a chain on the path, from the front rows before the j-th candidate and the back rows from it.
 
     `waiting` is room for a row.
     """
-    n = game.begin.size
+    n = tables.begin.size
     best = NEVER
     if j > 0:
         best = max(best, rows.ended[slots[j - 1]])
@@ -211,7 +150,7 @@ def join(game, rows, path, slots, size, j, waiting):
         best = max(best, rows.begun[slots[j]])
     if j == 0 or j == size:
         return best
-    _wait(game, rows, slots, j, waiting)
+    _wait(tables, rows, slots, j, waiting)
     later = rows.later[slots[j]]
     most = NEVER
     for i in range(n):
@@ -221,7 +160,7 @@ def join(game, rows, path, slots, size, j, waiting):
     for p in range(max(j - REACH, 0), j):
         ahead = rows.ahead[slots[p]]
         for q in range(j, min(p + REACH + 1, size)):
-            bond = game.bonds[path[p], path[q]]
+            bond = tables.bonds[path[p], path[q]]
             if bond > NEVER:
                 behind = rows.behind[slots[q]]
                 most = NEVER
@@ -234,9 +173,9 @@ def join(game, rows, path, slots, size, j, waiting):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def trace(game, rows, path, slots, size, j, places, waiting):
+def trace(tables, rows, path, slots, size, j, places, waiting):
     """The candidate of every residue of the chain whose score `join` gives; -1 where it is unbuilt."""
-    n = game.begin.size
+    n = tables.begin.size
     places[:] = -1
     # Where the chain crosses from the front to the back rows, as (row, residue) on either side; -1: it does not.
     best, p, a, q, b = NEVER, -1, -1, -1, -1
@@ -245,23 +184,23 @@ def trace(game, rows, path, slots, size, j, places, waiting):
         p = j - 1
         while p > 0 and rows.ended[slots[p - 1]] == best:
             p -= 1
-        a = _best(rows.ahead[slots[p]], game.finish)
+        a = _best(rows.ahead[slots[p]], tables.finish)
     if j < size and rows.begun[slots[j]] > best:
         best = rows.begun[slots[j]]
         q, p = j, -1
         while q < size - 1 and rows.begun[slots[q + 1]] == best:
             q += 1
-        b = _best(rows.behind[slots[q]], game.begin)
+        b = _best(rows.behind[slots[q]], tables.begin)
     if 0 < j < size:
-        _wait(game, rows, slots, j, waiting)
+        _wait(tables, rows, slots, j, waiting)
         i = _best(waiting, rows.later[slots[j]])
         if waiting[i] + rows.later[slots[j]][i] > best:
             best = waiting[i] + rows.later[slots[j]][i]
             q, b = _begins_later(rows, slots, size, j, i), i
-            p, a = _waits_since(game, rows, slots, j, i, waiting[i])
+            p, a = _waits_since(tables, rows, slots, j, i, waiting[i])
         for before in range(max(j - REACH, 0), j):
             for after in range(j, min(before + REACH + 1, size)):
-                bond = game.bonds[path[before], path[after]]
+                bond = tables.bonds[path[before], path[after]]
                 if bond > NEVER:
                     ahead, behind = rows.ahead[slots[before]][: n - 1], rows.behind[slots[after]][1:]
                     i = _best(ahead, behind)
@@ -269,9 +208,9 @@ def trace(game, rows, path, slots, size, j, places, waiting):
                         best = ahead[i] + behind[i] + bond
                         p, a, q, b = before, i, after, i + 1
     if p >= 0:
-        _trace_front(game, rows, path, slots, p, a, places)
+        _trace_front(tables, rows, path, slots, p, a, places)
     if q >= 0:
-        _trace_back(game, rows, path, slots, size, q, b, places)
+        _trace_back(tables, rows, path, slots, size, q, b, places)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -287,14 +226,14 @@ def _best(first, second):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def _waits_since(game, rows, slots, j, i, value):
+def _waits_since(tables, rows, slots, j, i, value):
     """Row and residue after which the residues up to i are unbuilt, if waiting for i at row j is worth `value`."""
     q = j - 1
     while rows.waiting[slots[q]][i] >= value:
         q -= 1
     best, residue = NEVER, 0
     for a in range(i - 1):
-        worth = rows.ahead[slots[q]][a] - game.gap - game.gap_residue * (i - a - 1)
+        worth = rows.ahead[slots[q]][a] - tables.gap - tables.gap_residue * (i - a - 1)
         if worth > best:
             best, residue = worth, a
     return q, residue
@@ -312,43 +251,43 @@ def _begins_later(rows, slots, size, j, i):
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def _trace_front(game, rows, path, slots, j, i, places):
+def _trace_front(tables, rows, path, slots, j, i, places):
     """The residues up to i, which stands at row j."""
     while True:
         places[i] = path[j]
         waiting = rows.waiting[slots[j]][i]
-        best, came = max(game.begin[i], waiting), -1
+        best, came = max(tables.begin[i], waiting), -1
         if i > 0:
             for q in range(max(j - REACH, 0), j):
-                bond = game.bonds[path[q], path[j]]
+                bond = tables.bonds[path[q], path[j]]
                 if bond > NEVER and rows.ahead[slots[q]][i - 1] + bond > best:
                     best, came = rows.ahead[slots[q]][i - 1] + bond, q
         if came >= 0:
             j, i = came, i - 1
-        elif game.begin[i] >= waiting:
+        elif tables.begin[i] >= waiting:
             return
         else:
-            j, i = _waits_since(game, rows, slots, j, i, waiting)
+            j, i = _waits_since(tables, rows, slots, j, i, waiting)
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
-def _trace_back(game, rows, path, slots, size, j, i, places):
+def _trace_back(tables, rows, path, slots, size, j, i, places):
     """The residues from i on, which stands at row j."""
-    n = game.begin.size
+    n = tables.begin.size
     while True:
         places[i] = path[j]
-        best, came = game.finish[i], -1
+        best, came = tables.finish[i], -1
         if i < n - 1:
             for q in range(j + 1, min(j + REACH + 1, size)):
-                bond = game.bonds[path[j], path[q]]
+                bond = tables.bonds[path[j], path[q]]
                 if bond > NEVER and rows.behind[slots[q]][i + 1] + bond > best:
                     best, came = rows.behind[slots[q]][i + 1] + bond, q
         skipped, next_residue = NEVER, -1
         if j < size - 1:
             later = rows.later[slots[j + 1]]
             for b in range(i + 2, n):
-                value = later[b] - game.gap - game.gap_residue * (b - i - 1)
+                value = later[b] - tables.gap - tables.gap_residue * (b - i - 1)
                 if value > skipped:
                     skipped, next_residue = value, b
         if skipped > best:
@@ -357,34 +296,3 @@ def _trace_back(game, rows, path, slots, size, j, i, places):
             j, i = came, i + 1
         else:
             return
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-@no_type_check
-def faults(game, places, used):
-    """Pairs of clashing Cα, and stretches of unbuilt residues that are too short for the distance across them.
-
-    `used` is room for a mark at every candidate, false before and after.
-    """
-    count, last = 0, -1
-    for i in range(places.size):
-        if places[i] >= 0:
-            used[places[i]] = True
-    for i in range(places.size):
-        c = places[i]
-        if c < 0:
-            continue
-        for other in game.near[c]:
-            if other < 0:
-                break
-            if other > c and used[other]:
-                count += 1
-        if last >= 0 and i - last > 1:
-            step = game.positions[c] - game.positions[places[last]]
-            if np.sqrt((step * step).sum()) > LONGEST_STEP * (i - last):
-                count += 1
-        last = i
-    for i in range(places.size):
-        if places[i] >= 0:
-            used[places[i]] = False
-    return count

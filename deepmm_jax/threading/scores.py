@@ -22,14 +22,19 @@ from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.threading.bonds import Bonds, find_bonds
 from deepmm_jax.threading.candidates import CalphaCandidates, find_candidates
+from deepmm_jax.threading.geometry import shape_counts
 
 
 TYPES = AlignmentConfig(match="log-odds", weight_amino_acid=1.0, weight_secondary_structure=0.0)
 """Amino acids are scored as in the alignment; secondary structure has weights of its own."""
 CLASH_DISTANCE = 2.7
 """Å: two Cα nearer than this are one, or one of them is wrong."""
+CLOSE_DISTANCE = 3.8
+"""Å: Cα of residues that are no neighbours are rarely as near as this."""
 LONGEST_STEP = 3.9
 """Å that the chain can go from one residue to the next; bounds the distance across unbuilt ones."""
+NEIGHBOURS = 3
+"""Residues so far apart in the sequence, or farther, are no neighbours."""
 LEAST_BOND = -12.0
 """A bond worth less than this is none."""
 
@@ -39,8 +44,9 @@ class ScoreWeights:
     """Weights of the threading score, fitted by `benchmarks/fit_threading.py`; each multiplies what its name says.
 
     `structure[s, t]` multiplies P(predicted state s) P(state t at the candidate), states Helix, Sheet, Coil; `residue`
-    is the worth of building one at all; `candidate` and `bond` multiply the features of `CalphaCandidates` and `Bonds`.
-    The rest are costs: of each stretch of unbuilt residues inside the chain, of each of these residues, of each unbuilt
+    is the worth of building one at all; `candidate` and `bond` multiply the features of `CalphaCandidates` and `Bonds`,
+    `angle` and `dihedral` the counts of `shape_counts`. The rest are costs: of each pair of Cα that are close without
+    being neighbours, of each stretch of unbuilt residues inside the chain, of each of these residues, of each unbuilt
     residue at an end, and of each pair of clashing Cα.
     """
 
@@ -49,6 +55,9 @@ class ScoreWeights:
     residue: float
     candidate: Sequence[float]
     bond: Sequence[float]
+    angle: Sequence[Sequence[float]]
+    dihedral: Sequence[Sequence[float]]
+    close: float
     gap: float
     gap_residue: float
     end_residue: float
@@ -60,13 +69,17 @@ class ThreadingProblem:
     """Everything that a search needs to know of a map and a sequence: n residues, m candidates.
 
     `sites` (m, n) is the score of each residue at each candidate; `bonds` (m, m) that of a bond from one candidate to
-    the other, -inf where there is none; `near` (m, m) marks candidates that exclude each other.
+    the other, -inf where there is none; `near` (m, m) marks candidates that exclude each other, `close` (m, m) others
+    that are nearer than residues that are no neighbours use to be. `structure` (n, 3) is P(Helix, Sheet, Coil) of each
+    residue.
     """
 
     points: TypedPoints
+    structure: Float[np.ndarray, "n 3"]
     sites: Float[np.ndarray, "m n"]
     bonds: Float[np.ndarray, "m m"]
     near: Bool[np.ndarray, "m m"]
+    close: Bool[np.ndarray, "m m"]
     weights: ScoreWeights
 
 
@@ -105,14 +118,25 @@ def score_problem(
     worth = bonds.features @ np.array(weights.bond)
     worth = np.where(worth > LEAST_BOND, worth, -np.inf)
     table[tuple(bonds.ends.T)] = worth
-    near = np.zeros((m, m), bool)
-    pairs = (
-        KDTree(candidates.positions).query_pairs(CLASH_DISTANCE, output_type="ndarray") if m else np.zeros((0, 2), int)
-    )
-    near[tuple(pairs.T)] = near[tuple(pairs[:, ::-1].T)] = True
+    near, close = marked_pairs(candidates.positions, CLASH_DISTANCE), marked_pairs(candidates.positions, CLOSE_DISTANCE)
     return ThreadingProblem(
-        points=points, sites=sites.T.astype(np.float32, order="C"), bonds=table, near=near, weights=weights
+        points=points,
+        structure=np.asarray(profile.secondary_structure, np.float64),
+        sites=sites.T.astype(np.float32, order="C"),
+        bonds=table,
+        near=near,
+        close=close & ~near,
+        weights=weights,
     )
+
+
+def marked_pairs(positions: Float[np.ndarray, "m 3"], distance: float) -> Bool[np.ndarray, "m m"]:
+    """True where two positions are nearer than a distance."""
+    marked = np.zeros((len(positions),) * 2, bool)
+    if len(positions):
+        pairs = KDTree(positions).query_pairs(distance, output_type="ndarray")
+        marked[tuple(pairs.T)] = marked[tuple(pairs[:, ::-1].T)] = True
+    return marked
 
 
 def chain_score(problem: ThreadingProblem, places: Int[np.ndarray, "n"]) -> float:
@@ -127,7 +151,12 @@ def chain_score(problem: ThreadingProblem, places: Int[np.ndarray, "n"]) -> floa
     there = places[residues]
     total = float(problem.sites[there, residues].sum())
     total -= weights.end_residue * (residues[0] + len(places) - 1 - residues[-1])
-    total -= weights.clash * int(np.triu(problem.near[np.ix_(there, there)], 1).sum())
+    pair = np.ix_(there, there)
+    apart = np.abs(residues[:, None] - residues) >= NEIGHBOURS
+    total -= weights.clash * int(np.triu(problem.near[pair], 1).sum())
+    total -= weights.close * int(np.triu(problem.close[pair] & apart, 1).sum())
+    shapes = shape_counts(problem.points.positions, problem.structure, problem.points.secondary_structure, places)
+    total += sum(float((counts * w).sum()) for counts, w in zip(shapes, (weights.angle, weights.dihedral)))
     skipped = np.diff(residues) - 1
     step = np.linalg.norm(np.diff(problem.points.positions[there], axis=0), axis=1)
     bond = problem.bonds[there[:-1], there[1:]]

@@ -17,14 +17,17 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree, shortest_path
 
 from deepmm_jax.threading.moves import propose
-from deepmm_jax.threading.rows import Game, back_row, empty_rows, faults, front_row, join, trace
+from deepmm_jax.threading.rows import back_row, empty_rows, front_row, join, trace
 from deepmm_jax.threading.scores import ThreadingProblem
+from deepmm_jax.threading.tables import Tables, whole_chain
 
 
 SPARE = 3
 """A path has at most so many candidates a residue."""
 TRIES = 3
 """So many moves are tried around a candidate before the next one's turn."""
+SLACK = 4.0
+"""By so much a move may better what only the whole chain shows, or it is not looked at."""
 PRUNING = 0.01
 """How often the spare candidates are dropped, by accepted move: short paths are fast, spare ones let registers move."""
 
@@ -57,7 +60,7 @@ def longest_path(problem: ThreadingProblem) -> Int[np.ndarray, " k"]:
 
 
 def search_chain(
-    game: Game,
+    tables: Tables,
     start: Int[np.ndarray, " k"],
     steps: int,
     temperatures: tuple[float, float],
@@ -69,42 +72,42 @@ def search_chain(
     Another thread may end the search by making `halt` true.
     Without a bond there is no chain: every residue is unbuilt.
     """
-    n = game.sites.shape[1]
+    n = tables.sites.shape[1]
     if not len(start) or not n:
         return ThreadedChain(0.0, np.full(n, -1))
     window = max(SPARE * n, 2)
     stretches = [start[k : k + window] for k in range(0, max(len(start) - window, 0) + 1, max(window // 2, 1))]
-    best = max((_align(game, stretch.astype(np.int32))[0], k) for k, stretch in enumerate(stretches))[1]
+    best = max((_align(tables, stretch.astype(np.int32))[0], k) for k, stretch in enumerate(stretches))[1]
     halt = np.zeros(1, bool) if halt is None else halt
-    score, places = _anneal(game, stretches[best].astype(np.int32), steps, *temperatures, seed, halt)
+    score, places = _anneal(tables, stretches[best].astype(np.int32), steps, *temperatures, seed, halt)
     return ThreadedChain(float(score), places.astype(np.int64))
 
 
-def align_path(game: Game, path: Int[np.ndarray, " k"]) -> ThreadedChain:
+def align_path(tables: Tables, path: Int[np.ndarray, " k"]) -> ThreadedChain:
     """The sequence on one path, as it is."""
-    score, places = _align(game, path.astype(np.int32))
+    score, places = _align(tables, path.astype(np.int32))
     return ThreadedChain(float(score), places.astype(np.int64))
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _align(game, path):
+def _align(tables, path):
     """Score and places of the sequence on a path."""
-    size, n = path.size, game.begin.size
+    size, n = path.size, tables.begin.size
     rows, slots = empty_rows(size, n), np.arange(size)
     for j in range(size):
-        front_row(game, rows, path, slots, j)
+        front_row(tables, rows, path, slots, j)
     places, spare = np.empty(n, np.int32), np.empty(n, np.float32)
-    trace(game, rows, path, slots, size, size, places, spare)
-    return rows.ended[size - 1] - game.clash * faults(game, places, np.zeros(len(game.sites), np.bool_)), places
+    trace(tables, rows, path, slots, size, size, places, spare)
+    return rows.ended[size - 1] + whole_chain(tables, places, np.full(len(tables.sites), -1)), places
 
 
 @njit(cache=True, nogil=True)
 @no_type_check
-def _anneal(game, start, steps, hot, cold, seed, halt):
+def _anneal(tables, start, steps, hot, cold, seed, halt):
     """The best score met, and the places of its chain."""
     np.random.seed(seed)
-    m, n = game.sites.shape
+    m, n = tables.sites.shape
     capacity = min(m, max(SPARE * n, 2))
     path, new = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
     size = start.size
@@ -119,9 +122,10 @@ def _anneal(game, start, steps, hot, cold, seed, halt):
     n_free = free.size
     free = np.concatenate((free, np.zeros(2 * capacity - n_free, np.int64)))
     front, back = 0, size  # rows before the one and from the other on are those of the path
-    used, places, spare = np.zeros(m, np.bool_), np.empty(n, np.int32), np.empty(n, np.float32)
+    order, places, spare = np.full(m, -1), np.empty(n, np.int32), np.empty(n, np.float32)
 
     score = best = -np.inf
+    whole = 0.0  # the part of the score that only the whole chain shows
     best_places = np.full(n, -1, np.int32)
     p, turn = 0, 1
     for step in range(steps + 1):
@@ -137,28 +141,28 @@ def _anneal(game, start, steps, hot, cold, seed, halt):
                 p, turn = size - 1, -1
             if p <= 0:
                 p, turn = 0, 1
-            new_size, first, behind = propose(game, path, size, where, p, new)
+            new_size, first, behind = propose(tables, path, size, where, p, new)
             if first < 0:
                 continue
         old = behind + size - new_size
         while front < first:
-            front_row(game, rows, path, slots, front)
+            front_row(tables, rows, path, slots, front)
             front += 1
         while back > old:
             back -= 1
-            back_row(game, rows, path, slots, size, back)
+            back_row(tables, rows, path, slots, size, back)
         new_slots[:first] = slots[:first]
         new_slots[first:behind] = free[n_free - (behind - first) : n_free]
         new_slots[behind:new_size] = slots[old:size]
         for j in range(first, behind):
-            front_row(game, rows, new, new_slots, j)
+            front_row(tables, rows, new, new_slots, j)
         allowed = score + hot * (cold / hot) ** (step / (steps + 1)) * np.log(np.random.random())
-        raw = join(game, rows, new, new_slots, new_size, behind, spare)
-        if raw < allowed:
+        raw = join(tables, rows, new, new_slots, new_size, behind, spare)
+        if raw + whole + SLACK < allowed:
             continue
-        trace(game, rows, new, new_slots, new_size, behind, places, spare)
-        value = raw - game.clash * faults(game, places, used)
-        if value < allowed:
+        trace(tables, rows, new, new_slots, new_size, behind, places, spare)
+        value = whole_chain(tables, places, order)
+        if raw + value < allowed:
             continue
         n_free -= behind - first
         free[n_free : n_free + old - first] = slots[first:old]
@@ -169,17 +173,17 @@ def _anneal(game, start, steps, hot, cold, seed, halt):
             where[new[k]] = k
         path, new, slots, new_slots, size = new, path, new_slots, slots, new_size
         front = back = behind
-        score = value
+        score, whole = raw + value, value
         if score > best:
             best = score
             best_places[:] = places
         if np.random.random() < PRUNING:
             for i in range(n):
                 if places[i] >= 0:
-                    used[places[i]] = True
+                    order[places[i]] = i
             kept = 0
             for k in range(size):
-                if used[path[k]]:
+                if order[path[k]] >= 0:
                     path[kept], freed[kept] = path[k], slots[k]
                     where[path[kept]] = kept
                     kept += 1
@@ -187,7 +191,7 @@ def _anneal(game, start, steps, hot, cold, seed, halt):
                     where[path[k]] = -1
                     free[n_free] = slots[k]
                     n_free += 1
-            used[:] = False
+            order[:] = -1
             slots[:kept] = freed[:kept]
             size, front, back = kept, 0, kept
             p = min(p, size - 1)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from deepmm_jax.evidence.volumes import TypedPoints
-from deepmm_jax.threading.rows import back_row, empty_rows, front_row, join, prepare, trace
+from deepmm_jax.threading.geometry import N_ANGLES, N_DIHEDRALS
+from deepmm_jax.threading.rows import back_row, empty_rows, front_row, join, trace
 from deepmm_jax.threading.scores import ThreadingProblem, chain_score, fitted_weights
 from deepmm_jax.threading.search import align_path, longest_path, search_chain
+from deepmm_jax.threading.tables import prepare
 from reference.threading_oracle import best_placement
 
 
@@ -29,7 +31,18 @@ def random_problem(rng: np.random.Generator, m: int, n: int, *, crowded: bool) -
         sites=rng.normal(1, 3, (m, n)).astype(np.float32),
         bonds=np.where((away > 0) & (rng.random((m, m)) < 0.6), rng.normal(0, 2, (m, m)), -np.inf).astype(np.float32),
         near=(away > 0) & (away < (2.7 if crowded else 0.1)),
-        weights=replace(fitted_weights(), gap=2.0, gap_residue=0.3, end_residue=0.7, clash=6.0),
+        close=(away >= 2.7) & (away < (3.8 if crowded else 0.1)),
+        structure=rng.dirichlet(np.ones(3), n),
+        weights=replace(
+            fitted_weights(),
+            angle=rng.normal(0, 0.2 * crowded, (3, N_ANGLES)).tolist(),
+            dihedral=rng.normal(0, 0.2 * crowded, (3, N_DIHEDRALS)).tolist(),
+            close=1.5,
+            gap=2.0,
+            gap_residue=0.3,
+            end_residue=0.7,
+            clash=6.0,
+        ),
     )
 
 
@@ -50,16 +63,16 @@ def test_a_placement_is_the_same_wherever_its_front_and_back_are_joined(rng: np.
     for _ in range(3):
         problem = random_problem(rng, m, n, crowded=False)
         path = rng.permutation(m).astype(np.int32)
-        game, slots, rows = prepare(problem), rng.permutation(m + 3)[:m], empty_rows(m + 3, n)
+        tables, slots, rows = prepare(problem), rng.permutation(m + 3)[:m], empty_rows(m + 3, n)
         for j in range(m):
-            front_row(game, rows, path, slots, j)
+            front_row(tables, rows, path, slots, j)
         for j in reversed(range(m)):
-            back_row(game, rows, path, slots, m, j)
+            back_row(tables, rows, path, slots, m, j)
         score, places = best_placement(problem, path)
         for j in range(m + 1):
             found, room = np.empty(n, np.int32), np.empty(n, np.float32)
-            assert join(game, rows, path, slots, m, j, room) == pytest.approx(score, abs=1e-3)
-            trace(game, rows, path, slots, m, j, found, room)
+            assert join(tables, rows, path, slots, m, j, room) == pytest.approx(score, abs=1e-3)
+            trace(tables, rows, path, slots, m, j, found, room)
             np.testing.assert_array_equal(found, places)
 
 
@@ -75,8 +88,8 @@ def test_the_search_counts_clashes_and_distances_as_the_score_does(rng: np.rando
 
 def test_no_short_search_beats_a_long_one_by_much_and_all_scores_are_true(rng: np.random.Generator):
     problem = random_problem(rng, 25, 15, crowded=True)
-    game, start = prepare(problem), longest_path(problem)
-    found = [search_chain(game, start, steps, (3.0, 0.5), 1) for steps in (0, 300, 20_000)]
+    tables, start = prepare(problem), longest_path(problem)
+    found = [search_chain(tables, start, steps, (3.0, 0.5), 1) for steps in (0, 300, 20_000)]
     for chain in found:
         assert chain.score == pytest.approx(chain_score(problem, chain.places), abs=1e-2)
         used = chain.places[chain.places >= 0]
@@ -87,8 +100,8 @@ def test_no_short_search_beats_a_long_one_by_much_and_all_scores_are_true(rng: n
 
 def test_a_seed_gives_one_chain_and_another_may_give_another(rng: np.random.Generator):
     problem = random_problem(rng, 40, 30, crowded=True)
-    game, start = prepare(problem), longest_path(problem)
-    first, again, other = (search_chain(game, start, 2000, (3.0, 0.5), seed) for seed in (5, 5, 6))
+    tables, start = prepare(problem), longest_path(problem)
+    first, again, other = (search_chain(tables, start, 2000, (3.0, 0.5), seed) for seed in (5, 5, 6))
     assert first.score == again.score
     np.testing.assert_array_equal(first.places, again.places)
     assert first.score != other.score
@@ -97,11 +110,11 @@ def test_a_seed_gives_one_chain_and_another_may_give_another(rng: np.random.Gene
 def test_the_best_of_all_placements_is_found(rng: np.random.Generator):
     """Against the exhaustive answer on five candidates: every order of them, aligned by the oracle."""
     problem = random_problem(rng, 5, 5, crowded=True)
-    game = prepare(problem)
+    tables = prepare(problem)
     best = max(
-        align_path(game, np.array(order)).score for size in range(1, 6) for order in permutations(range(5), size)
+        align_path(tables, np.array(order)).score for size in range(1, 6) for order in permutations(range(5), size)
     )
-    assert search_chain(game, longest_path(problem), 5000, (3.0, 0.5), 0).score == pytest.approx(best, abs=1e-3)
+    assert search_chain(tables, longest_path(problem), 5000, (3.0, 0.5), 0).score == pytest.approx(best, abs=1e-3)
 
 
 def test_without_bonds_nothing_is_found(rng: np.random.Generator):
@@ -112,10 +125,10 @@ def test_without_bonds_nothing_is_found(rng: np.random.Generator):
 
 def test_a_search_can_be_ended_from_outside(rng: np.random.Generator):
     problem = random_problem(rng, 40, 30, crowded=True)
-    game, start = prepare(problem), longest_path(problem)
+    tables, start = prepare(problem), longest_path(problem)
     halt = np.zeros(1, bool)
     with ThreadPoolExecutor() as workers:
-        endless = workers.submit(search_chain, game, start, 10**9, (3.0, 0.5), 0, halt)
+        endless = workers.submit(search_chain, tables, start, 10**9, (3.0, 0.5), 0, halt)
         time.sleep(0.2)
         assert not endless.done()
         halt[0] = True

@@ -11,9 +11,9 @@ from deepmm_jax.evidence.points import type_points
 from deepmm_jax.threading.bonds import find_bonds
 from deepmm_jax.threading.candidates import CalphaCandidates, candidate_features, find_candidates, offset_votes
 from deepmm_jax.threading.models import thread_models
-from deepmm_jax.threading.rows import prepare
 from deepmm_jax.threading.scores import fitted_weights, score_problem
 from deepmm_jax.threading.search import longest_path, search_chain
+from deepmm_jax.threading.tables import prepare
 from reference.threading_stretch import Stretch
 
 
