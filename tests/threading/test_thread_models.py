@@ -20,8 +20,10 @@ from reference.threading_stretch import Stretch
 STEPS = 30_000
 
 
-def thread(stretch: Stretch, positions: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Cα positions (NaN: unbuilt) of the best chain through given candidates."""
+def thread(
+    stretch: Stretch, positions: np.ndarray, seed: int = 0, start: np.ndarray | None = None, steps: int = STEPS
+) -> np.ndarray:
+    """Cα positions (NaN: unbuilt) of the best chain through given candidates, from the longest path unless told."""
     candidates = CalphaCandidates(
         positions=positions.astype(np.float32),
         features=candidate_features(stretch.evidence, offset_votes(stretch.evidence), positions),
@@ -31,7 +33,8 @@ def thread(stretch: Stretch, positions: np.ndarray, seed: int = 0) -> np.ndarray
         type_points(stretch.evidence, candidates.positions),
     )
     problem = score_problem(candidates, bonds, points, stretch.profile, fitted_weights())
-    places = search_chain(prepare(problem), longest_path(problem), STEPS, (3.0, 0.5), seed).places
+    start = longest_path(problem) if start is None else start
+    places = search_chain(prepare(problem), start, steps, (3.0, 0.5), seed).places
     return np.where(places[:, None] >= 0, positions[places], np.nan)
 
 
@@ -67,6 +70,37 @@ def test_the_reversed_chain_is_kept_and_scores_far_less(stretch: Stretch):
     near = np.isfinite(step[:, 0])
     place = np.linalg.norm(reverse[:-1][near][:, None] - stretch.calpha[None, :-1], axis=2).argmin(axis=1)
     assert ((step[near] * direction[place]).sum(axis=1) < 0).mean() > 0.8
+
+
+def crossed(order: np.ndarray, calpha: np.ndarray) -> np.ndarray:
+    """The tails swapped where two strands pass each other closest."""
+    away = np.linalg.norm(calpha[:, None] - calpha[None], axis=2)
+    away[np.abs(np.subtract.outer(*[np.arange(len(calpha))] * 2)) < 20] = np.inf
+    a, b = sorted(np.unravel_index(away.argmin(), away.shape))
+    return np.concatenate([order[: a + 1], order[a + 1 : b + 1][::-1], order[b + 1 :]])
+
+
+def revisited(order: np.ndarray, calpha: np.ndarray) -> np.ndarray:
+    """A helix run through by every second turn, and back by the others."""
+    turns = np.linalg.norm(calpha[3:] - calpha[:-3], axis=1) < 6
+    first = next(k for k in range(len(turns)) if turns[k : k + 8].all())
+    helix = np.arange(first, first + 11)
+    return np.concatenate([order[:first], order[helix[::2]], order[helix[1::2][::-1]], order[first + 11 :]])
+
+
+@pytest.mark.parametrize(
+    "damage", [crossed, revisited, lambda order, calpha: order[::-1]], ids=["crossed", "revisited", "reversed"]
+)
+def test_a_path_that_took_the_wrong_way_is_mended(stretch: Stretch, damage):
+    positions = stretch.candidates.positions
+    order = np.linalg.norm(positions[:, None] - stretch.calpha[None], axis=2).argmin(axis=0)
+    start = damage(order, stretch.calpha).astype(np.int32)
+    assert (start != order).sum() > 8
+    before = thread(stretch, positions, start=start, steps=0)
+    assert in_place(stretch, before) * coverage(before) < 0.9
+    built = thread(stretch, positions, start=start)
+    assert in_place(stretch, built) == 1.0
+    assert coverage(built) >= 0.97
 
 
 def test_missing_candidates_are_skipped(stretch: Stretch, rng: np.random.Generator):
