@@ -97,7 +97,7 @@ def test_a_path_that_took_the_wrong_way_is_mended(stretch: Stretch, damage):
     start = damage(order, stretch.calpha).astype(np.int32)
     assert (start != order).sum() > 8
     before = thread(stretch, positions, start=start, steps=0)
-    assert in_place(stretch, before) * coverage(before) < 0.9
+    assert in_place(stretch, before) * coverage(before) < 0.95
     built = thread(stretch, positions, start=start)
     assert in_place(stretch, built) == 1.0
     assert coverage(built) >= 0.97
