@@ -1,8 +1,7 @@
 """Bonds: pairs of Cα candidates that may be successive residues, and how the evidence speaks for each.
 
 The paper scores only the distance along the path (equation 3). Here a bond has a direction, and is also judged by the
-main chain along it, by the network's unit vectors to the previous and the next Cα, and by where it shows the C and N
-atoms of the peptide.
+main chain along it and by the network's unit vectors to the previous and the next Cα.
 """
 
 from dataclasses import dataclass
@@ -11,33 +10,29 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from deepmm_jax.evidence.ideal import ATOM_KINDS
 from deepmm_jax.evidence.points import interpolate
 from deepmm_jax.evidence.volumes import Evidence
 
 
-N, C = ATOM_KINDS.index("N"), ATOM_KINDS.index("C")
 SHORTEST, LONGEST = 2.6, 5.0
 """Å between successive Cα, with the error of two candidates."""
 ALONG = (0.25, 0.4, 0.5, 0.6, 0.75)
 """Where on a bond, as fractions of its length, the main chain is looked at."""
-PEPTIDE = (0.36, 0.64)
-"""And where C and N are in between, as fractions."""
-FEATURES = 12
+FEATURES = 11
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bonds:
-    """Directed bonds: `ends` (b, 2) the candidates it leads from and to, `features` (b, 12).
+    """Directed bonds: `ends` (b, 2) the candidates it leads from and to, `features` (b, 11).
 
     Features: 1; (length - 3.8 Å)²; |length - 3.8 Å|, at most 0.5; 1 if shorter than 3.3 Å; logs of the least and of the
     mean main-chain probability along it; cosines between it and the vectors to the next Cα at its start and away
     from the previous Cα at its end, then from the previous at its start and from the next at its end; the product of
-    the first two; log-odds that the atom a third along it is C and that at two thirds N, against the other way round.
+    the first two.
     """
 
     ends: Int[np.ndarray, "b 2"]
-    features: Float[np.ndarray, "b 12"]
+    features: Float[np.ndarray, "b 11"]
 
 
 def find_bonds(evidence: Evidence, positions: Float[np.ndarray, "m 3"]) -> Bonds:
@@ -52,8 +47,8 @@ def find_bonds(evidence: Evidence, positions: Float[np.ndarray, "m 3"]) -> Bonds
 
 def bond_features(
     evidence: Evidence, positions: Float[np.ndarray, "m 3"], ends: Int[np.ndarray, "b 2"]
-) -> Float[np.ndarray, "b 12"]:
-    """The features of `Bonds`; the cosines are 0 where a network has no directions, the last where it has no atoms."""
+) -> Float[np.ndarray, "b 11"]:
+    """The features of `Bonds`; the cosines are 0 where a network has no directions."""
     start, vector = positions[ends[:, 0]], positions[ends[:, 1]] - positions[ends[:, 0]]
     length = np.linalg.norm(vector, axis=1)
 
@@ -68,11 +63,6 @@ def bond_features(
         towards = np.einsum("betx,bx->bet", seen, vector / length[:, None])
     leave, leave_previous = towards[:, 0, 1], towards[:, 0, 0]
     arrive, arrive_next = -towards[:, 1, 0], -towards[:, 1, 1]
-    if evidence.atoms is None:
-        peptide = np.zeros(len(ends))
-    else:
-        first, second = (np.log(at(evidence.atoms, start + share * vector) + 0.02) for share in PEPTIDE)
-        peptide = first[:, C] - first[:, N] + second[:, N] - second[:, C]
     away = np.abs(length - 3.8)
     columns = (
         np.ones(len(ends)),
@@ -86,6 +76,5 @@ def bond_features(
         leave_previous,
         arrive_next,
         leave * arrive,
-        peptide,
     )
     return np.stack(columns, axis=1).astype(np.float32)

@@ -20,7 +20,7 @@ from deepmm_jax.config import AlignmentConfig
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
-from deepmm_jax.threading.bonds import FEATURES, Bonds, find_bonds
+from deepmm_jax.threading.bonds import Bonds, find_bonds
 from deepmm_jax.threading.candidates import CalphaCandidates, find_candidates
 from deepmm_jax.threading.geometry import shape_counts
 
@@ -100,7 +100,7 @@ def threading_problem(
     return score_problem(candidates, bonds, points, profile, weights or fitted_weights())
 
 
-NO_BONDS = Bonds(ends=np.zeros((0, 2), int), features=np.zeros((0, FEATURES), np.float32))
+NO_BONDS = Bonds(ends=np.zeros((0, 2), int), features=np.zeros((0, 11), np.float32))
 
 
 def score_problem(
