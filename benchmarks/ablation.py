@@ -2,7 +2,7 @@
 
     python benchmarks/ablation.py --runs runs/ablation --minutes 25 --tail-minutes 8
 
-A variant whose run has ended is not trained again. None of them has seen a real map, so that all those that may be
+A variant whose run has ended is not trained again, and one whose run is gone keeps its row. None of them has seen a real map, so that all those that may be
 learnt from are new to them but for the noise that some lend to the simulator. Reads the data folder (DEEPMM_JAX_DATA).
 """
 
@@ -36,11 +36,12 @@ def main() -> None:
     parser.add_argument("--only-finished", action="store_true", help="train nothing")
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
-    rows = {}
+    path = Path(__file__).parent / "results" / "ablation.json"
+    rows = json.loads(path.read_text())["variants"]
     for variant in sorted(VARIANTS.glob("*.toml")):
         output = arguments.runs / variant.stem
         if not (output / "card.json").is_file():
-            if arguments.only_finished:
+            if arguments.only_finished or variant.stem in rows:
                 continue
             train(variant, output, arguments.minutes, arguments.tail_minutes)
         rows[variant.stem] = row(variant, output, data)
@@ -51,7 +52,6 @@ def main() -> None:
         "versions": {package: version(package) for package in ("deepmm-jax", "jax", "optax")},
         "variants": rows,
     }
-    path = Path(__file__).parent / "results" / "ablation.json"
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(table(rows))
 
