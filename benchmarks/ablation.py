@@ -2,8 +2,9 @@
 
     python benchmarks/ablation.py --runs runs/ablation --minutes 25 --tail-minutes 8
 
-A variant whose run has ended is not trained again, and one whose run is gone keeps its row. None of them has seen a real map, so that all those that may be
-learnt from are new to them but for the noise that some lend to the simulator. Reads the data folder (DEEPMM_JAX_DATA).
+A variant whose run has ended is not trained again, and one whose run is gone keeps its row. None of them has seen a
+real map, so that all those that may be learnt from are new to them but for the noise that some lend to the simulator.
+Reads the data folder (DEEPMM_JAX_DATA).
 """
 
 import argparse
