@@ -147,12 +147,12 @@ def tm_score(case: FitCase, places: np.ndarray) -> float:
     return float((1 / (1 + (away / max(1.24 * (n - 15) ** (1 / 3) - 1.8, 0.5)) ** 2)).sum() / n)
 
 
-def search(case: FitCase, weights: ScoreWeights, steps: int, seed: int) -> tuple[np.ndarray, float, np.ndarray, float]:
+def search(case: FitCase, weights: ScoreWeights, moves: int, seed: int) -> tuple[np.ndarray, float, np.ndarray, float]:
     """Features and TM-score of the best chain along the true one, and of the best that the search finds."""
     problem = case.problem(weights)
     path, allowed = true_path(case)
     true = align_path(prepare(replace(problem, sites=np.where(allowed, problem.sites, NEVER))), path).places
-    found = search_chain(prepare(problem), longest_path(problem), steps, TEMPERATURES, seed).places
+    found = search_chain(prepare(problem), longest_path(problem), moves * len(case.calpha), TEMPERATURES, seed).places
     return features(case, true), tm_score(case, true), features(case, found), tm_score(case, found)
 
 
@@ -237,7 +237,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--chains", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=40_000)
+    parser.add_argument("--moves", type=int, default=900, help="of a search, for every residue")
     parser.add_argument("--strength", type=float, default=200.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -254,7 +254,7 @@ def main() -> None:
         for number in range(options.rounds):
             begun = time.perf_counter()
             weights = from_vector(now, like)
-            results = list(workers.map(partial(search, weights=weights, steps=options.steps, seed=number), cases))
+            results = list(workers.map(partial(search, weights=weights, moves=options.moves, seed=number), cases))
             print(f"round {number}: {time.perf_counter() - begun:.0f} s", flush=True)
             report(cases, results, partial(print, flush=True))
             for case, (true, tm, found, worse) in zip(cases, results):

@@ -172,9 +172,9 @@ class ThreadingConfig:
     Which models are kept `AlignmentConfig` says (`redundancy_rmsd`, `models`), whatever the tracer.
     """
 
-    searches: int = 2
+    searches: int = 4
     """Searches from different seeds; each gives one model, and one read backwards."""
-    moves: int = 350
+    moves: int = 1000
     """Moves that each search tries, for every residue of the sequence."""
     hot: float = 3.0
     """Temperature at the start of a search, in units of the threading score."""

@@ -26,7 +26,9 @@ SPARE = 3
 """A path has at most so many candidates a residue."""
 TRIES = 3
 """So many moves are tried around a candidate before the next one's turn."""
-SLACK = 4.0
+SAME = 1e-3
+"""Scores of one chain, reckoned from different places, differ by less."""
+SLACK = 2.0
 """By so much a move may better what only the whole chain shows, or it is not looked at."""
 PRUNING = 0.01
 """How often the spare candidates are dropped, by accepted move: short paths are fast, spare ones let registers move."""
@@ -122,7 +124,8 @@ def _anneal(tables, start, steps, hot, cold, seed, halt):
     n_free = free.size
     free = np.concatenate((free, np.zeros(2 * capacity - n_free, np.int64)))
     front, back = 0, size  # rows before the one and from the other on are those of the path
-    order, places, spare = np.full(m, -1), np.empty(n, np.int32), np.empty(n, np.float32)
+    order, places, spare = np.full(m, -1), np.full(n, -1, np.int32), np.empty(n, np.float32)
+    found = places.copy()
 
     score = best = -np.inf
     whole = 0.0  # the part of the score that only the whole chain shows
@@ -160,10 +163,13 @@ def _anneal(tables, start, steps, hot, cold, seed, halt):
         raw = join(tables, rows, new, new_slots, new_size, behind, spare)
         if raw + whole + SLACK < allowed:
             continue
-        trace(tables, rows, new, new_slots, new_size, behind, places, spare)
-        value = whole_chain(tables, places, order)
-        if raw + value < allowed:
-            continue
+        value = whole
+        if abs(raw - score + whole) > SAME:  # another chain, not the same beside one spare candidate more or less
+            trace(tables, rows, new, new_slots, new_size, behind, found, spare)
+            value = whole_chain(tables, found, order)
+            if raw + value < allowed:
+                continue
+            places[:] = found
         n_free -= behind - first
         free[n_free : n_free + old - first] = slots[first:old]
         n_free += old - first

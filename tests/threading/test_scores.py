@@ -7,8 +7,10 @@ import pytest
 
 from deepmm_jax.constants import SECONDARY_STRUCTURES
 from deepmm_jax.threading.bonds import LONGEST, SHORTEST, find_bonds
+from deepmm_jax.threading.geometry import shape_counts
 from deepmm_jax.threading.scores import (
     CLASH_DISTANCE,
+    ThreadingProblem,
     chain_score,
     fitted_weights,
     score_problem,
@@ -43,18 +45,28 @@ def test_without_directions_bonds_have_none(stretch: Stretch):
     assert (bonds.features[:, 6:] == 0).all()
 
 
+def shape_worth(problem: ThreadingProblem, places: np.ndarray) -> float:
+    """What the shape of a chain adds to its score."""
+    points = problem.points
+    angles, dihedrals = shape_counts(points.positions, problem.structure, points.secondary_structure, places)
+    return float((angles * problem.weights.angle).sum() + (dihedrals * problem.weights.dihedral).sum())
+
+
 def test_the_score_of_a_chain_is_the_sum_of_its_parts(stretch: Stretch):
-    weights = replace(fitted_weights(), gap=5.0, gap_residue=0.25, end_residue=0.5, clash=7.0)
+    weights = replace(fitted_weights(), close=1.5, gap=5.0, gap_residue=0.25, end_residue=0.5, clash=7.0)
     problem = score_problem(stretch.candidates, stretch.bonds, stretch.points, stretch.profile, weights)
     nearest = np.linalg.norm(stretch.candidates.positions[:, None] - stretch.calpha[None], axis=2).argmin(axis=0)
     whole = chain_score(problem, nearest)
     sites = problem.sites[nearest, np.arange(len(nearest))]
     bonds = problem.bonds[nearest[:-1], nearest[1:]]
-    assert whole == pytest.approx(float(sites.sum() + bonds.sum()), rel=1e-5)
+    close = problem.close[np.ix_(nearest, nearest)] & (np.abs(np.subtract.outer(*[np.arange(len(nearest))] * 2)) >= 3)
+    shape = shape_worth(problem, nearest)
+    assert whole == pytest.approx(float(sites.sum() + bonds.sum() - weights.close * close.sum() / 2 + shape), rel=1e-5)
     part = nearest.copy()
     part[:2] = -1
     part[30:33] = -1
     lost = sites[:2].sum() + bonds[:2].sum() + sites[30:33].sum() + bonds[29:33].sum()
+    lost += shape - shape_worth(problem, part)
     assert chain_score(problem, part) == pytest.approx(float(whole - lost - 2 * 0.5 - 5 - 3 * 0.25), rel=1e-5)
     leap = nearest.copy()
     leap[30:32] = -1
