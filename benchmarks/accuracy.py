@@ -1,21 +1,25 @@
-"""How right the models and the evidence are: chains of a list simulated at 5 Å, or real maps; one JSON file.
+"""How right the models and the evidence are: chains simulated at 5 Å or as measured, or real maps; one JSON file.
 
     python benchmarks/accuracy.py simulated --list val-20
+    python benchmarks/accuracy.py simulated-experimental --split test --chains 100
     python benchmarks/accuracy.py real emd2566_3j6b_9 emd5185_3j06_deepmm
 
 Reads the data folder (DEEPMM_JAX_DATA). Pairs with nothing to measure count as TM-score 0 and no match.
 """
 
 import argparse
+import csv
 import json
 import os
 import platform
 import time
+import zlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evidence import BINS, experimental_map, load_simulator
 
 from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.report import evaluate_model
@@ -37,9 +41,11 @@ from deepmm_jax.structure.write import calpha_chain
 def main() -> None:
     """Parse, measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kind", choices=["simulated", "real"])
+    parser.add_argument("kind", choices=["simulated", "simulated-experimental", "real"])
     parser.add_argument("names", nargs="*", help="chains or maps; instead of --list")
     parser.add_argument("--list", default="val-20", help="list of chains in data/lists")
+    parser.add_argument("--split", default="val", help="of the chains of simulated-experimental, instead of a list")
+    parser.add_argument("--chains", type=int, default=20, help="how many of the split, shared among the resolutions")
     parser.add_argument("--checkpoint", help="whole-map network instead of the preset's")
     parser.add_argument("--config", type=Path, help="TOML file with settings")
     parser.add_argument("--evidence-only", action="store_true")
@@ -48,13 +54,21 @@ def main() -> None:
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     preset = "simulated" if arguments.kind == "simulated" else "experimental"
     config = build_config(preset, file=arguments.config, network=arguments.checkpoint)
-    names = arguments.names or (data / "lists" / f"{arguments.list}.txt").read_text().split()
-    measure = simulated_case if arguments.kind == "simulated" else real_case
+    measure = {"simulated": simulated_case, "simulated-experimental": experimental_case, "real": real_case}[
+        arguments.kind
+    ]
+    if arguments.kind == "simulated-experimental":
+        label, which = f"{arguments.kind}-{arguments.split}", f"--split {arguments.split} --chains {arguments.chains}"
+        names = shared_among_bins(data, arguments.split, arguments.chains)
+    elif arguments.names or arguments.kind == "real":
+        label, which, names = arguments.kind, " ".join(arguments.names), arguments.names
+    else:
+        label, which = arguments.list, f"--list {arguments.list}"
+        names = (data / "lists" / f"{arguments.list}.txt").read_text().split()
     rows = {}
     for name in names:
         rows[name] = measure(data, name, config, arguments.evidence_only)
         print(name, json.dumps(rows[name]), flush=True)
-    which = " ".join(arguments.names) or f"--list {arguments.list}"
     result = {
         "command": f"python benchmarks/accuracy.py {arguments.kind} {which}",
         "network": config.network,
@@ -63,8 +77,10 @@ def main() -> None:
         "summary": summarise(list(rows.values())),
         "cases": rows,
     }
+    if arguments.kind == "simulated-experimental":
+        result["by_resolution"] = by_resolution(rows)
+        print(json.dumps(result["by_resolution"], indent=2))
     print(json.dumps(result["summary"], indent=2))
-    label = arguments.list if arguments.kind == "simulated" and not arguments.names else arguments.kind
     path = arguments.output or Path(__file__).parent / "results" / f"accuracy-{label}.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
 
@@ -76,6 +92,37 @@ def simulated_case(data: Path, name: str, config: BuildConfig, evidence_only: bo
     states = predict_secondary_structure(chain.sequence)
     profile = SequenceProfile(name=name, letters=chain.sequence, secondary_structure=states)
     return measure_case(density, [profile], [chain], config, evidence_only)
+
+
+def shared_among_bins(data: Path, split: str, count: int) -> list[str]:
+    """Chains of a split with a resolution each, as "1abc_A 2.5-3.0": as many in every bin, of like lengths."""
+    with (data / "structures" / "MANIFEST.csv").open() as stream:
+        rows = {row["name"]: row for row in csv.DictReader(stream) if row["split"] == split}
+    chosen = np.random.default_rng(0).choice(sorted(rows), min(count, len(rows)), replace=False)
+    by_length = sorted(chosen.tolist(), key=lambda name: int(rows[name]["observed_residues"]))
+    return [f"{name} {'-'.join(map(str, BINS[1:][k % 5]))}" for k, name in enumerate(by_length)]
+
+
+def experimental_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
+    """One chain as `simulated-experimental-v1` shows it, at a resolution of its bin."""
+    name, resolutions = name.split()
+    (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
+    low, high = map(float, resolutions.split("-"))
+    rng = np.random.default_rng((0, zlib.crc32(f"{name} {low}".encode())))
+    density = experimental_map(chain, rng.uniform(low, high), load_simulator(), rng)
+    states = predict_secondary_structure(chain.sequence)
+    profile = SequenceProfile(name=name, letters=chain.sequence, secondary_structure=states)
+    return measure_case(density, [profile], [chain], config, evidence_only)
+
+
+def by_resolution(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """How many of the models of every bin have a TM-score above 0.5, and its mean."""
+    table = {}
+    for resolutions in sorted({name.split()[1] for name in rows}):
+        tm = [row.get("model", {}).get("tm_score") or 0.0 for name, row in rows.items() if name.endswith(resolutions)]
+        above = sum(score > 0.5 for score in tm)
+        table[resolutions] = {"chains": len(tm), "tm_score_above_0.5": above, "tm_score": round(float(np.mean(tm)), 3)}
+    return table
 
 
 def real_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
