@@ -7,6 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+from deepmm_jax.structure.chain import Chain
+from deepmm_jax.structure.read import read_chains
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -29,6 +32,13 @@ def data_directory() -> Path:
         print(f"skipped: {reason}")
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def kinase() -> Chain:
+    """The example: adenylate kinase, chain A of 1AKE."""
+    (chain,) = read_chains(REPOSITORY / "examples" / "1ake_A.pdb.gz")
+    return chain
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ def evaluate(
 ) -> None:
     """Compare a model with a reference; residues correspond by sequence alignment, never by number.
 
+    The stereochemistry of the model is judged too, if it has all atoms of its main chain.
     With a map, also the correlation of either with it; the B factors of the files are ignored, one is fitted to each.
     """
     from deepmm_jax.errors import ConfigError
@@ -28,6 +29,7 @@ def evaluate(
     if map_path is None and resolution is not None:
         raise ConfigError(f"--resolution {resolution:g} needs --map: give the map it belongs to")
 
+    from deepmm_jax.assessment.geometry import geometry_figures
     from deepmm_jax.assessment.report import evaluate_in_map, evaluate_model
     from deepmm_jax.density.mrc import read_map
     from deepmm_jax.structure.read import read_chains
@@ -38,7 +40,7 @@ def evaluate(
         density = read_map(map_path, origin=origin)
         names = (str(model), str(reference), f"the map {map_path}")
         figures |= evaluate_in_map(density, resolution, chains, known, names)
-    figures = evaluate_model(chains, known) | figures
+    figures = evaluate_model(chains, known) | geometry_figures(chains) | figures
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return

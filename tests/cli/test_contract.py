@@ -96,7 +96,8 @@ network_sha256 input seed warnings
 SUMMARY_MODELS = "n_built score mscore predicted_tm_score predicted_cc_mask chains models"
 EVALUATE = """
 n_model n_reference coverage ca_rmsd ca_rmsd_superposed tm_score residue_match sequence_match click_rmsd click_overlap
-backbone_rmsd all_atom_rmsd
+backbone_rmsd all_atom_rmsd bond_rmsz angle_rmsz twisted_peptides cis_proline cis_non_proline d_residues
+ramachandran_favoured ramachandran_outliers rotamer_outliers clashscore
 """
 EVALUATE_MAP = "cc_mask cc_box cc_peaks cc_volume fitted_b"
 """With a map; the same of the reference begin with reference_."""
