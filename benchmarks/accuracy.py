@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from evidence import BINS, experimental_map, load_simulator
+from scipy.spatial import KDTree
 
 from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.report import evaluate_model
@@ -36,6 +37,10 @@ from deepmm_jax.stages import StageRunner
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.write import calpha_chain
+
+
+ZONE = 4.0
+"""Å around the atoms of a chain that a zoned copy keeps."""
 
 
 def main() -> None:
@@ -126,12 +131,22 @@ def by_resolution(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]
 
 
 def real_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
-    """One real map with the FASTA file that came with it."""
+    """One real map with the FASTA file that came with it; "emd1461_vp6_trimer:A" is the density around one chain."""
+    name, _, copy = name.partition(":")
     folder = data / "maps"
     profiles, _ = profiles_from_fasta(folder / f"{name}.fasta", predict_secondary_structure)
-    return measure_case(
-        read_map(folder / f"{name}.mrc.gz"), profiles, read_chains(folder / f"{name}.pdb"), config, evidence_only
-    )
+    density, reference = read_map(folder / f"{name}.mrc.gz"), read_chains(folder / f"{name}.pdb")
+    if copy:
+        reference = [chain for chain in reference if chain.name == copy]
+        density = zoned(density, reference[0])
+    return measure_case(density, profiles, reference, config, evidence_only)
+
+
+def zoned(density: DensityMap, chain: Chain) -> DensityMap:
+    """The density within ZONE of the atoms of a chain."""
+    voxels = density.to_xyz(np.argwhere(np.ones(density.shape, bool)))
+    away, _ = KDTree(chain.positions).query(voxels, distance_upper_bound=ZONE)
+    return density.with_data(np.where(np.isfinite(away).reshape(density.shape), density.data, 0.0).astype(np.float32))
 
 
 def measure_case(
