@@ -94,7 +94,7 @@ STAGES: dict[str, tuple[Callable[[Case], int | None], int]] = {
     "mean shift": (mean_shift, 1500),
     "graph": (graph, 1500),
     "tabu round of 30 neighbours": (tabu_rounds, 1500),
-    "threading, one search": (threading, 500),
+    "threading, one search": (threading, 1000),
     f"{ALIGNMENTS} alignments, exact": (exact_alignments, 1500),
     f"{ALIGNMENTS} alignments, greedy": (greedy_alignments, 700),
 }
