@@ -261,6 +261,9 @@ def main() -> None:
         parser.error("give --data, or set DEEPMM_JAX_DATA")
     letters, classes, backbone, chi = good_residues(data, ("train",))
     fit_ramachandran(classes, backbone)
+    for label, chosen in (("proline", letters == LETTERS.index("P")), ("others", letters != LETTERS.index("P"))):
+        omega = backbone[chosen, 2]
+        print(f"cis before {label}: {100 * (np.abs(omega[np.isfinite(omega)]) < 30).mean():.3f} %")
     fit_densities(letters, chi)
     library = Path(deepmm_jax.__file__).parent / "allatom" / "rotamers.npz"
     library.parent.mkdir(exist_ok=True)

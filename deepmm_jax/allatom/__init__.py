@@ -1,0 +1,1 @@
+"""From a Cα trace to all heavy atoms: backbone, side chains."""
