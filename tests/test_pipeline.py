@@ -24,7 +24,7 @@ from deepmm_jax.structure.secondary_structure import assign_secondary_structure
 
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "1ake_A.pdb.gz"
-CONFIG = replace(PRESETS["simulated"], threading=ThreadingConfig(searches=1, moves=100))
+CONFIG = replace(PRESETS["simulated"], threading=ThreadingConfig(searches=3, moves=200))
 """Fewer searches than `build` makes: enough for ideal evidence."""
 
 

@@ -32,7 +32,7 @@ from deepmm_jax_cli.outputs import CHAIN_NAMES
 from reference.summary import read_summary
 
 
-QUICK = "[threading]\nsearches = 1\nmoves = 100\n"
+QUICK = "[threading]\nsearches = 1\nmoves = 300\n"
 
 
 @pytest.fixture
