@@ -221,7 +221,7 @@ class RefinementConfig:
     """No Cα moves further than this, Å: it would be another model, not a refined one."""
     rounds: int = 10
     """How often the votes are heard anew from where the Cα have come to."""
-    steps: int = 20
+    steps: int = 80
     """Steps of the descent in each round."""
 
     def __post_init__(self) -> None:
