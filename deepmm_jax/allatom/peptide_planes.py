@@ -22,8 +22,8 @@ STATES = 2 * TURNS
 PLANES, LENGTHS = zip(*(peptide_plane(cis=cis) for cis in (False, True)), strict=True)
 LONGEST_CIS = 3.3
 """Å between Cα up to which a peptide before another residue than proline may be cis."""
-CIS_COST, CIS_COST_PROLINE = 7.7, 2.9
-"""−log of the share of cis peptides, 0.045 % and 5.5 % before proline (benchmarks/fit_geometry.py)."""
+CIS_COST, CIS_COST_PROLINE = 8.5, 3.1
+"""−log of the share of cis peptides, 0.020 % and 4.7 % before proline (benchmarks/fit_geometry.py)."""
 LENGTH_WIDTH = 0.2
 """Å: how far Cα–Cα distances of an unrefined trace are off."""
 TAU_WIDTH = 3.0
