@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 from scipy.spatial import KDTree
 
 from deepmm_jax.alignment.match import match_scores
-from deepmm_jax.config import build_config
+from deepmm_jax.config import ThreadingConfig, build_config
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import TypedPoints
 from deepmm_jax.networks.secondary_structure import predict_secondary_structure
@@ -36,8 +36,9 @@ from deepmm_jax.threading import scores
 from deepmm_jax.threading.bonds import Bonds, find_bonds
 from deepmm_jax.threading.candidates import CalphaCandidates, find_candidates
 from deepmm_jax.threading.geometry import shape_counts
+from deepmm_jax.threading.models import find_chains
 from deepmm_jax.threading.scores import TYPES, ScoreWeights, ThreadingProblem, fitted_weights, score_problem
-from deepmm_jax.threading.search import align_path, longest_path, search_chain
+from deepmm_jax.threading.search import align_path
 from deepmm_jax.threading.tables import NEVER, prepare
 
 
@@ -46,7 +47,8 @@ NEAR = 2.0
 """Å: a candidate this near to a Cα stands for it."""
 MARGIN, SOFTNESS = 30.0, 5.0
 """Score by which a chain of TM-score 0 must lose to a perfect one, and the width of the hinge."""
-TEMPERATURES = (3.0, 0.5)
+SEARCHES = ThreadingConfig(fields=2, merges=1, searches=0)
+"""Fewer than the program's own; the margin makes up for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +149,12 @@ def tm_score(case: FitCase, places: np.ndarray) -> float:
     return float((1 / (1 + (away / max(1.24 * (n - 15) ** (1 / 3) - 1.8, 0.5)) ** 2)).sum() / n)
 
 
-def search(case: FitCase, weights: ScoreWeights, moves: int, seed: int) -> tuple[np.ndarray, float, np.ndarray, float]:
+def search(case: FitCase, weights: ScoreWeights, seed: int) -> tuple[np.ndarray, float, np.ndarray, float]:
     """Features and TM-score of the best chain along the true one, and of the best that the search finds."""
     problem = case.problem(weights)
     path, allowed = true_path(case)
     true = align_path(prepare(replace(problem, sites=np.where(allowed, problem.sites, NEVER))), path).places
-    found = search_chain(prepare(problem), longest_path(problem), moves * len(case.calpha), TEMPERATURES, seed).places
+    found = max(find_chains(problem, SEARCHES, seed), key=lambda chain: chain.score).places
     return features(case, true), tm_score(case, true), features(case, found), tm_score(case, found)
 
 
@@ -237,7 +239,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--chains", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--moves", type=int, default=900, help="of a search, for every residue")
     parser.add_argument("--strength", type=float, default=200.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -254,7 +255,7 @@ def main() -> None:
         for number in range(options.rounds):
             begun = time.perf_counter()
             weights = from_vector(now, like)
-            results = list(workers.map(partial(search, weights=weights, moves=options.moves, seed=number), cases))
+            results = list(workers.map(partial(search, weights=weights, seed=number), cases))
             print(f"round {number}: {time.perf_counter() - begun:.0f} s", flush=True)
             report(cases, results, partial(print, flush=True))
             for case, (true, tm, found, worse) in zip(cases, results):

@@ -167,36 +167,47 @@ class AlignmentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ThreadingConfig:
-    """The sequence threaded through Cα candidates by simulated annealing.
+    """The sequence threaded through Cα candidates: deterministic annealing, then a search by moves.
 
     Which models are kept `AlignmentConfig` says (`redundancy_rmsd`, `models`), whatever the tracer.
     """
 
-    searches: int = 4
-    """Searches from different seeds; each gives one model, and one read backwards."""
+    fields: int = 4
+    """Runs of deterministic annealing from different seeds; each gives one model, and one read backwards."""
+    merges: int = 2
+    """Further runs, on the bonds of all chains found so far."""
+    searches: int = 2
+    """Hot searches that begin with the longest path of the best bonds; as many models again."""
     moves: int = 1000
-    """Moves that each search tries, for every residue of the sequence."""
+    """Moves that each of these tries, for every residue of the sequence."""
+    polish: int = 300
+    """The same for the cool searches that begin with the result of an annealing, or with a proposal."""
     hot: float = 3.0
-    """Temperature at the start of a search, in units of the threading score."""
-    cold: float = 0.5
-    """And at its end."""
+    """Temperature at the start of a hot search, in units of the threading score."""
+    warm: float = 0.7
+    """Temperature at the start of a cool one: little of what it begins with is lost."""
+    cold: float = 0.4
+    """At the end of either."""
     proposals: int = 4
     """Models of the paper's tracer, the best first, from which further searches start (`tracer = "both"`)."""
-    warm: float = 1.0
-    """Temperature at the start of these: little of the proposal is lost."""
 
     def __post_init__(self) -> None:
         check_ranges(
             self,
             {
-                "searches": (1, 1000, ""),
+                "fields": (0, 1000, ""),
+                "merges": (0, 1000, ""),
+                "searches": (0, 1000, ""),
                 "moves": _COUNT,
+                "polish": _COUNT,
                 "proposals": (0, 1000, ""),
                 "hot": (0.01, 1000.0, ""),
                 "warm": (0.01, 1000.0, ""),
                 "cold": (0.01, 1000.0, ""),
             },
         )
+        if not self.fields + self.searches:
+            raise ConfigError("fields and searches of threading are both 0; set one of them to 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,9 @@
 """Cα models by threading: the sequence searched through the Cα candidates of a map; every search gives a model."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Int
@@ -13,9 +16,11 @@ from deepmm_jax.config import AlignmentConfig, ThreadingConfig
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.threading.field import likely_path, settle
 from deepmm_jax.threading.scores import ThreadingProblem, chain_score, threading_problem
 from deepmm_jax.threading.search import ThreadedChain, align_path, longest_path, search_chain
 from deepmm_jax.threading.tables import prepare
+from deepmm_jax.threading.walks import Walks, find_walks
 
 
 STANDARD_DISTANCE = 3.8
@@ -33,38 +38,25 @@ def thread_models(
     seed: int = 0,
     proposals: CalphaModels | None = None,
 ) -> CalphaModels:
-    """Thread a sequence through the Cα candidates of a map and rank the chains that `config.searches` searches find.
+    """Thread a sequence through the Cα candidates of a map and rank the chains that are found.
 
-    Every chain is also read backwards, so that the margin to the best reversed model shows in the scores. Of two
-    models closer than `ranking.redundancy_rmsd` Å the one with the lower score is dropped, and `ranking.models` are
-    kept. Positions are those of candidates, Å. The same input and seed give the same models on every machine.
+    Every chain is also read backwards, so that the margin to the best reversed model shows in the scores. Of two models
+    closer than `ranking.redundancy_rmsd` Å the one with the lower score is dropped, and `ranking.models` are kept.
+    Positions are those of candidates, Å. The same input and seed give the same models on one machine.
 
-    Of `proposals`, models of the same chain that another tracer made, the best are starts of further, cooler searches:
+    Of `proposals`, models of the same chain that another tracer made, the best are starts of further cool searches:
     what they become competes by the same score.
 
     Raises NothingBuiltError if no model has 10 residues, or all of a shorter sequence.
     """
     problem = threading_problem(evidence, profile)
-    tables, start = prepare(problem), longest_path(problem)
-    starts = [(start if number % 2 == 0 else start[::-1], config.hot) for number in range(config.searches)]
-    starts += [(path, config.warm) for path in proposed_paths(problem, proposals, config.proposals)]
-
-    def search(number: int) -> ThreadedChain:
-        path, temperature = starts[number]
-        state = int(np.random.SeedSequence((seed, number)).generate_state(1)[0])
-        return search_chain(tables, path, config.moves * len(profile), (temperature, config.cold), state, halt)
-
-    halt = np.zeros(1, bool)
-    with ThreadPoolExecutor() as workers:
-        try:
-            chains = list(workers.map(search, range(len(starts))))
-        finally:
-            halt[0] = True  # Ctrl-C need not wait for the searches
+    chains = find_chains(problem, config, seed, proposed_paths(problem, proposals, config.proposals))
+    tables = prepare(problem)
     chains += [
         align_path(tables, chain.places[chain.places >= 0][::-1]) for chain in chains if (chain.places >= 0).any()
     ]
 
-    places = np.array([chain.places for chain in chains])
+    places = np.array([chain.places for chain in chains], int).reshape(-1, len(profile))
     scores = np.array([chain_score(problem, chain) for chain in places])
     order = np.argsort(-scores, kind="stable")
     order = order[(places[order] >= 0).sum(axis=1) >= min(len(profile), FEWEST_RESIDUES)]
@@ -83,6 +75,60 @@ def thread_models(
         mscores=np.array([model_mscore(profile, problem.points, places[k]) for k in order], np.float32),
         support=np.where(built, problem.points.calpha[places], 0.0)[order].astype(np.float32),
     )
+
+
+def find_chains(
+    problem: ThreadingProblem, config: ThreadingConfig, seed: int, proposed: Sequence[Int[np.ndarray, " _"]] = ()
+) -> list[ThreadedChain]:
+    """The chains that all searches find, in no order.
+
+    `config.fields` runs of deterministic annealing (`field.py`) each give a path, from which a cool search goes on, as
+    others do from the `proposed` paths; `config.searches` hot searches start from the longest path of the best bonds.
+    Then `config.merges` runs of annealing see only the bonds of the chains found so far: they put together what each of
+    them has right, as tours of a salesman are merged (Cook & Seymour 2003).
+    """
+    m, n = problem.sites.shape
+    if not m:
+        return []
+    start = longest_path(problem)
+    tables, walks = prepare(problem), find_walks(problem)
+    halt = np.zeros(1, bool)
+
+    def cool(path: Int[np.ndarray, " _"], state: int) -> ThreadedChain:
+        return search_chain(tables, path, config.polish * n, (config.warm, config.cold), state, halt)
+
+    def anneal(problem: ThreadingProblem, walks: Walks, state: int) -> ThreadedChain:
+        return cool(likely_path(settle(problem, walks, state, halt)), state)
+
+    def hot(path: Int[np.ndarray, " _"], state: int) -> ThreadedChain:
+        return search_chain(tables, path, config.moves * n, (config.hot, config.cold), state, halt)
+
+    searches = [partial(anneal, problem, walks)] * config.fields + [partial(cool, path) for path in proposed]
+    searches += [partial(hot, start if number % 2 == 0 else start[::-1]) for number in range(config.searches)]
+    with ThreadPoolExecutor() as workers:
+        try:
+            chains = list(workers.map(lambda search, state: search(state), searches, states(seed, 0, len(searches))))
+            narrow = merged(problem, chains)
+            again = partial(anneal, narrow, find_walks(narrow))
+            chains += workers.map(again, states(seed, 1, config.merges))
+        finally:
+            halt[0] = True  # Ctrl-C need not wait for the searches
+    return chains
+
+
+def states(seed: int, part: int, count: int) -> list[int]:
+    """Seeds of so many searches."""
+    return [int(np.random.SeedSequence((seed, part, k)).generate_state(1)[0]) for k in range(count)]
+
+
+def merged(problem: ThreadingProblem, chains: Sequence[ThreadedChain]) -> ThreadingProblem:
+    """The problem with the bonds of these chains and no others."""
+    used = np.zeros_like(problem.bonds, bool)
+    for chain in chains:
+        before, after = chain.places[:-1], chain.places[1:]
+        joined = (before >= 0) & (after >= 0)
+        used[before[joined], after[joined]] = True
+    return replace(problem, bonds=np.where(used, problem.bonds, -np.inf))
 
 
 def proposed_paths(

@@ -1,0 +1,233 @@
+"""Walks of a sequence among Cα candidates, summed over: forward–backward over bonds, with angles and unbuilt residues.
+
+A walk may meet a candidate twice, which a chain may not; `field.py` takes that into account. States are bonds, so that
+no walk turns back at once and the angle at every Cα counts. A hidden Markov model, whose emissions are the site scores.
+
+The functions are compiled by numba.
+"""
+
+from typing import NamedTuple, no_type_check
+
+import numpy as np
+from jaxtyping import Float
+from numba import njit
+from scipy.spatial import KDTree
+
+from deepmm_jax.threading.geometry import ANGLES
+from deepmm_jax.threading.scores import LONGEST_STEP, ThreadingProblem
+
+
+LEAST = -5.0
+"""A bond worth less is left out."""
+FORGOTTEN = 1e-12
+"""States with a smaller share of their residue's sum are dropped on the way forward."""
+TINY = 1e-30
+"""Least sum of a row."""
+FAST = {"nnan", "nsz", "contract", "reassoc", "arcp"}
+"""Sums may be taken in any order, so the last digits differ between machines."""
+
+
+class Walks(NamedTuple):
+    """Bonds and which of them follow each other; b bonds, m candidates, t pairs of successive bonds."""
+
+    tail: np.ndarray
+    """The candidate that each bond leads from, (b,),"""
+    head: np.ndarray
+    """and to."""
+    bond: np.ndarray
+    """Its score, (b,)."""
+    first: np.ndarray
+    """Where the pairs that begin with each bond are, (b + 1,)."""
+    after: np.ndarray
+    """The second bond of each pair, (t,)."""
+    angle: np.ndarray
+    """What the candidate in the middle makes of the angle there, (t,),"""
+    kind: np.ndarray
+    """and the class of the angle, (t,); what the residue makes of it is in `expected`."""
+    expected: np.ndarray
+    """(n, classes)."""
+    across: np.ndarray
+    """Candidates that one unbuilt residue may lie between, (m, k), -1 beyond."""
+
+
+def find_walks(problem: ThreadingProblem) -> Walks:
+    """The walks of a problem."""
+    positions = problem.points.positions.astype(float)
+    tail, head = np.nonzero(problem.bonds > LEAST)
+    order = np.argsort(tail, kind="stable")
+    tail, head = tail[order], head[order]
+    starts = np.searchsorted(tail, np.arange(len(positions) + 1))
+    count = starts[head + 1] - starts[head]
+    before = np.repeat(np.arange(len(tail)), count)
+    after = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + starts[head[before]]
+    onward = (tail[before] != head[after]) & ~problem.near[tail[before], head[after]]
+    before, after = before[onward], after[onward]
+    middle = head[before]
+    back, on = positions[tail[before]] - positions[middle], positions[head[after]] - positions[middle]
+    cosine = (back * on).sum(axis=1) / np.maximum(np.linalg.norm(back, axis=1) * np.linalg.norm(on, axis=1), 1e-6)
+    kind = (cosine[:, None] < ANGLES).sum(axis=1)
+    angle = np.array(problem.weights.angle) / 2  # of the mean of what is expected and what is seen
+    around = KDTree(positions).query_ball_point(positions, 2 * LONGEST_STEP) if len(positions) else []
+    across = [[d for d in near if d != c and not problem.near[c, d]] for c, near in enumerate(around)]
+    table = np.full((len(positions), max(map(len, across), default=0) + 1), -1, np.int32)
+    for c, near in enumerate(across):
+        table[c, : len(near)] = near
+    return Walks(
+        tail=tail.astype(np.int32),
+        head=head.astype(np.int32),
+        bond=problem.bonds[tail, head].astype(np.float32),
+        first=np.searchsorted(before, np.arange(len(tail) + 1)),
+        after=after.astype(np.int32),
+        angle=(problem.points.secondary_structure @ angle)[middle, kind].astype(np.float32),
+        kind=kind.astype(np.int32),
+        expected=(problem.structure @ angle).astype(np.float32),
+        across=table,
+    )
+
+
+def occupancies(
+    walks: Walks, problem: ThreadingProblem, sites: Float[np.ndarray, "n m"], temperature: float
+) -> Float[np.ndarray, "n m"]:
+    """Probability that each residue stands at each candidate, of all walks with weight exp(score / temperature).
+
+    `sites` are scores of residues at candidates; of the rest, bonds, angles and the costs of unbuilt residues count,
+    pseudo-dihedrals and clashes do not. Two or more unbuilt residues may lie between any two candidates.
+    """
+    weights, n = problem.weights, len(sites)
+    end = np.exp(-weights.end_residue / temperature * np.arange(n))
+    return _forward_backward(
+        np.exp(sites / temperature).astype(np.float32),
+        walks.tail,
+        walks.head,
+        np.exp(walks.bond / temperature),
+        walks.first,
+        walks.after,
+        np.exp(walks.angle / temperature),
+        walks.kind,
+        np.exp(walks.expected / temperature),
+        walks.across,
+        end,
+        end[::-1].copy(),
+        float(np.exp(-weights.gap / temperature)),
+        float(np.exp(-weights.gap_residue / temperature)),
+    )
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+@no_type_check
+def _forward_backward(
+    site, tail, head, bond, first, after, angle, kind, expected, across, begin, finish, opened, unbuilt
+):
+    """The occupancies. Every row is divided by its sum; `front` and `back` are the logs of what was divided by."""
+    n, m = site.shape
+    size = head.size
+    ahead = np.zeros((n, size), np.float32)  # residue i at the head of a bond, the one before at its tail
+    started = np.zeros((n, m), np.float32)  # residue i first, or behind unbuilt ones
+    either = np.zeros((n, m), np.float32)
+    front = np.zeros(n)
+    gap, log = 0.0, 0.0
+    row = np.zeros(size, np.float32)
+    for i in range(n):
+        gap *= unbuilt
+        if i >= 3:
+            gap += np.exp(front[i - 3] - log) * opened * unbuilt * unbuilt
+        anywhere = begin[i] * np.exp(-log) + gap
+        one = np.exp(front[i - 2] - log) * opened * unbuilt if i >= 2 else 0.0
+        total = 0.0
+        for c in range(m):
+            value = anywhere
+            if i >= 2:
+                near = 0.0
+                for k in range(across.shape[1]):
+                    if across[c, k] < 0:
+                        break
+                    near += either[i - 2, across[c, k]]
+                value += near * one
+            value *= site[i, c]
+            started[i, c] = value
+            either[i, c] = value
+            total += value
+        if i >= 1:
+            for e in range(size):
+                row[e] = started[i - 1, tail[e]]
+            for e in range(size):
+                here = ahead[i - 1, e]
+                if here > 0:
+                    for t in range(first[e], first[e + 1]):
+                        row[after[t]] += here * angle[t] * expected[i - 1, kind[t]]
+            for e in range(size):
+                value = row[e] * bond[e] * site[i, head[e]]
+                row[e] = value
+                either[i, head[e]] += value
+                total += value
+        total = max(total, TINY)
+        if i >= 1:
+            least = FORGOTTEN * total
+            for e in range(size):
+                ahead[i, e] = row[e] / total if row[e] > least else 0.0
+        for c in range(m):
+            started[i, c] /= total
+            either[i, c] /= total
+        gap /= total
+        log += np.log(total)
+        front[i] = log
+
+    highest = -np.inf
+    for i in range(n):
+        highest = max(highest, front[i] + np.log(finish[i] + 1e-300))
+    whole = 0.0
+    for i in range(n):
+        whole += np.exp(front[i] - highest) * finish[i]
+    whole = highest + np.log(whole)
+
+    occupied = np.zeros((n, m))
+    behind, onward, ending = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(m, np.float32)
+    follows = np.zeros((n, m), np.float32)  # all that comes after residue i at a candidate, if it is `started`
+    back, sums = np.zeros(n), np.zeros(n)
+    gap, log = 0.0, 0.0
+    for i in range(n - 1, -1, -1):
+        gap *= unbuilt
+        if i + 3 < n:
+            gap += sums[i + 3] * np.exp(back[i + 3] - log) * opened * unbuilt * unbuilt
+        anywhere = finish[i] * np.exp(-log) + gap
+        one = np.exp(back[i + 2] - log) * opened * unbuilt if i + 2 < n else 0.0
+        for c in range(m):
+            value = anywhere
+            if i + 2 < n:
+                near = 0.0
+                for k in range(across.shape[1]):
+                    d = across[c, k]
+                    if d < 0:
+                        break
+                    near += follows[i + 2, d] * site[i + 2, d]
+                value += near * one
+            ending[c] = value
+            follows[i, c] = value
+        if i + 1 < n:
+            for e in range(size):
+                onward[e] = 0.0
+                if ahead[i + 1, e] > 0:
+                    onward[e] = bond[e] * site[i + 1, head[e]] * behind[e]
+                    follows[i, tail[e]] += onward[e]
+        total = TINY
+        for c in range(m):
+            total += follows[i, c]
+        for e in range(size):
+            if ahead[i, e] > 0:
+                value = ending[head[e]]
+                if i + 1 < n:
+                    for t in range(first[e], first[e + 1]):
+                        value += onward[after[t]] * angle[t] * expected[i, kind[t]]
+                behind[e] = value / total
+        gap /= total
+        log += np.log(total)
+        back[i] = log
+        share = np.exp(front[i] + log - whole)
+        for c in range(m):
+            follows[i, c] /= total
+            sums[i] += follows[i, c] * site[i, c]
+            occupied[i, c] = started[i, c] * follows[i, c] * share
+        for e in range(size):
+            if ahead[i, e] > 0:
+                occupied[i, head[e]] += ahead[i, e] * behind[e] * share
+    return occupied
