@@ -1,14 +1,27 @@
-"""From a map and sequences to ranked models: Figure 1a, one call a box."""
+"""From a map and sequences to ranked all-atom models: Figure 1a, one call a box."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import KDTree
 
 from deepmm_jax.alignment.ranking import align_paths
 from deepmm_jax.alignment.values import CalphaModels
+from deepmm_jax.allatom.backbone import place_backbone
+from deepmm_jax.allatom.completion import (
+    CA,
+    calpha_only,
+    complete_residues,
+    given_atoms,
+    lacks_atoms,
+    lacks_backbone,
+    with_residues,
+)
+from deepmm_jax.allatom.minimisation import minimise
+from deepmm_jax.allatom.side_chains import place_side_chains
+from deepmm_jax.allatom.values import AllAtomModel
 from deepmm_jax.config import BuildConfig, TracingConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mask import crop_to_density
@@ -21,6 +34,7 @@ from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.networks.inference import CONTEXT, predict_volumes
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
+from deepmm_jax.structure.chain import Chain
 from deepmm_jax.threading.gaps import close_gaps
 from deepmm_jax.threading.models import thread_models
 from deepmm_jax.threading.refinement import refine_models
@@ -35,6 +49,16 @@ OCCUPIED_RADIUS = 3.0
 """Å around a built Cα that later chains may not use."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChainModels(CalphaModels):
+    """Ranked models of one chain: Cα as they were traced, and in the same order `atoms`, all heavy atoms.
+
+    The first of `atoms` is minimised. Without the all-atom stage, or where it failed, they hold Cα alone.
+    """
+
+    atoms: tuple[AllAtomModel, ...]
+
+
 def build_model(
     density: DensityMap,
     chains: Sequence[SequenceProfile],
@@ -42,14 +66,17 @@ def build_model(
     *,
     seed: int = 0,
     run: StageRunner = StageRunner(),
-) -> list[CalphaModels]:
-    """Ranked Cα models of every chain of a map.
+) -> list[ChainModels]:
+    """Ranked models of every chain of a map.
 
     The same input, configuration and seed give the same models. Raises MapError, CheckpointError or
     NothingBuiltError.
     """
     evidence = map_evidence(density, sum(len(chain) for chain in chains), config, run=run)
-    return build_chains(evidence, chains, config, seed=seed, run=run)
+    traced = build_chains(evidence, chains, config, seed=seed, run=run)
+    placed = build_atoms(density, evidence, chains, traced, config, run=run)
+    atoms = minimise_best(density, placed, config, run=run)
+    return [ChainModels(**vars(models), atoms=tuple(whole)) for models, whole in zip(traced, atoms, strict=True)]
 
 
 def map_evidence(
@@ -85,8 +112,7 @@ def build_chains(
     """
     models: list[CalphaModels] = []
     failures: list[str] = []
-    for number, profile in enumerate(chains):
-        label = "" if len(chains) == 1 else f" {number + 1}"
+    for label, profile in zip(chain_labels(len(chains)), chains, strict=True):
         free = without_occupied(evidence, models)
         try:
             models.append(trace_calpha(free, profile, config, seed=seed, run=run, label=label))
@@ -99,6 +125,11 @@ def build_chains(
     if failures and len(failures) == len(chains):
         raise NothingBuiltError(f"none of the {len(chains)} chains can be built; {failures[0]}")
     return models
+
+
+def chain_labels(n_chains: int) -> list[str]:
+    """What ends the names of a chain's stages: its number, unless there is but one."""
+    return [""] if n_chains == 1 else [f" {number + 1}" for number in range(n_chains)]
 
 
 def unbuilt(n_residues: int) -> CalphaModels:
@@ -160,3 +191,91 @@ def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evid
     taken = tuple(ijk[np.isfinite(distance)].T)
     main_chain[taken] = calpha[taken] = 0.0
     return replace(evidence, main_chain=main_chain, calpha=calpha)
+
+
+def build_atoms(
+    density: DensityMap,
+    evidence: Evidence,
+    chains: Sequence[SequenceProfile],
+    models: Sequence[CalphaModels],
+    config: BuildConfig,
+    *,
+    run: StageRunner = StageRunner(),
+) -> list[list[AllAtomModel]]:
+    """All heavy atoms of the models of each chain, in their order; `density` is the map as it was read.
+
+    A chain whose atoms cannot be placed keeps its Cα, and the log says why.
+    """
+    atoms = [calpha_only(ranked, profile.letters) for ranked, profile in zip(models, chains, strict=True)]
+    if config.until != "allatom":
+        return atoms
+    for number, label in enumerate(chain_labels(len(chains))):
+        if not models[number].built.any():
+            continue
+        try:
+            atoms[number] = place_atoms(density, evidence, chains[number], models[number], run=run, label=label)
+        except Exception as reason:  # whatever it is, it must not cost the Cα model
+            log.warning("chain%s keeps its Cα alone, other atoms cannot be placed: %r", label, reason, exc_info=True)
+    return atoms
+
+
+def place_atoms(
+    density: DensityMap,
+    evidence: Evidence,
+    profile: SequenceProfile,
+    models: CalphaModels,
+    *,
+    run: StageRunner,
+    label: str = "",
+) -> list[AllAtomModel]:
+    """Backbone and side chains of every model of one chain (section 2.5, where ctrip does it)."""
+    traces = (models.positions, models.built, profile.letters)
+    backbones = run(f"backbone{label}", place_backbone, *traces, evidence, density)
+    return run(f"side chains{label}", place_side_chains, backbones, density)
+
+
+def minimise_best(
+    density: DensityMap,
+    atoms: Sequence[Sequence[AllAtomModel]],
+    config: BuildConfig,
+    *,
+    run: StageRunner = StageRunner(),
+) -> list[list[AllAtomModel]]:
+    """The same models, the best of all chains minimised together in the density (section 2.5, where Amber does it).
+
+    Chains that hold Cα alone stay as they are, and so do all if it fails; the log says why.
+    """
+    whole = [number for number, ranked in enumerate(atoms) if complete_residues(ranked[0]).any()]
+    out = [list(ranked) for ranked in atoms]
+    if not whole or not config.minimisation.enabled:
+        return out
+    try:
+        best = run("minimisation", minimise, [atoms[number][0] for number in whole], density, config.minimisation)
+    except Exception as reason:
+        log.warning("the best model is not minimised: %r", reason, exc_info=True)
+        return out
+    for number, model in zip(whole, best, strict=True):
+        out[number][0] = model
+    return out
+
+
+def complete_atoms(
+    density: DensityMap, chains: Sequence[Chain], *, run: StageRunner = StageRunner()
+) -> list[AllAtomModel]:
+    """The chains of a known model with all heavy atoms; `completion.as_given` makes chains of them again.
+
+    Residues that are complete keep their atoms; the others get a backbone where theirs is not, and a side chain. The
+    map is the only evidence.
+    """
+    models = []
+    for label, chain in zip(chain_labels(len(chains)), chains, strict=True):
+        model = given_atoms(chain)
+        if lacks_backbone(model).any():
+            calpha = (model.positions[None, :, CA], model.mask[None, :, CA])
+            (placed,) = run(f"backbone{label}", place_backbone, *calpha, model.letters, None, density)
+            model = with_residues(model, placed, lacks_backbone(model))
+        if lacks_atoms(model).any():
+            (placed,) = run(f"side chains{label}", place_side_chains, [model], density)
+            model = with_residues(model, placed, lacks_atoms(model))
+        models.append(model)
+    return models

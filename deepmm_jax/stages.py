@@ -18,7 +18,7 @@ from deepmm_jax.files import atomic_path, remove_partial
 
 log = logging.getLogger(__name__)
 
-DEPENDENCIES = ("jax", "jaxlib", "flax", "numpy", "scipy", "numba")
+DEPENDENCIES = ("jax", "jaxlib", "flax", "numpy", "scipy", "numba", "openmm")
 """Packages that compute."""
 
 P = ParamSpec("P")

@@ -41,6 +41,15 @@ def test_paper_presets_follow_section_2_5():
         )
         assert (preset.tracing.threshold, preset.tracing.min_relative_density) == (0.0, 0.0)
         assert (preset.tracing.trajectories, preset.tracing.neighbours, preset.tracing.tabu_length) == (10, 30, 100)
+        held = preset.minimisation
+        assert (held.enabled, held.charges, held.cutoff, held.restrained, held.restraint) == (
+            True,
+            "amber",
+            9.0,
+            "backbone",
+            1.0,
+        ), "the authors' script for Amber"
+        assert held.density == held.torsions == held.planarity == 0, "the force field alone"
 
 
 @pytest.mark.parametrize(
@@ -93,12 +102,14 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
     assert (changed.network, changed.contour, changed.rotations, changed.alignment.models) == ("mine", 5.0, 24, 2)
     assert changed.alignment.end_gap is None
     assert build_config("simulated", file, network=None, contour=None, models=None, full_length=False) == expected
+    changed = build_config("simulated", file, until="calpha", minimise=False)
+    assert changed.until == "calpha" and not changed.minimisation.enabled and changed.tracing == expected.tracing
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("speed = 1", r"settings\.toml: 'speed' is no setting; use one of alignment, contour, network"),
+        ("speed = 1", r"settings\.toml: 'speed' is no setting; use one of alignment, contour, minimisation, network"),
         ("[tracing]\nround = 3", r"settings\.toml \[tracing\]: 'round' is no setting; use one of bandwidth, "),
         ("[tracing]\nrounds = 'many'", r"\[tracing\]: rounds is 'many' and must be a whole number above 0"),
         ("[tracing]\nrounds = 2.5", "rounds is 2.5 and must be a whole number above 0"),
@@ -112,6 +123,8 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
         ("contour = 'high'", "contour is 'high' and must be a number"),
         ("network = 3", "network is 3 and must be text"),
         ("resampling = 'nearest'", "resampling is 'nearest' and must be 'sinc' or 'cubic' or 'trilinear'"),
+        ("until = 'the end'", "until is 'the end' and must be 'evidence' or 'calpha' or 'allatom'"),
+        ("[minimisation]\nenabled = 0", "enabled is 0 and must be true or false"),
         ("rotations = 3", "rotations is 3 and must be 1 or 4 or 24"),
         ("rotations = true", "rotations is True and must be 1 or 4 or 24"),
         ("rotations = 4.0", r"rotations is 4\.0 and must be 1 or 4 or 24"),

@@ -1,4 +1,7 @@
-"""From evidence to ranked models, on the evidence that a perfect network would give of adenylate kinase."""
+"""From evidence to ranked models, on the evidence that a perfect network would give of adenylate kinase.
+
+The stages that place atoms have stand-ins: what is tested here is who is given what, and what a failure costs.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,20 +10,32 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepmm_jax import pipeline
 from deepmm_jax.alignment.values import CalphaModels
-from deepmm_jax.config import PRESETS, BuildConfig, RefinementConfig, ThreadingConfig
+from deepmm_jax.allatom.completion import complete_residues
+from deepmm_jax.config import PRESETS, BuildConfig, MinimisationConfig, RefinementConfig, ThreadingConfig
 from deepmm_jax.constants import SECONDARY_STRUCTURES
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import CheckpointError, NothingBuiltError
 from deepmm_jax.evidence.ideal import ideal_evidence
 from deepmm_jax.evidence.volumes import Evidence
-from deepmm_jax.pipeline import OCCUPIED_RADIUS, build_chains, map_evidence, without_occupied
+from deepmm_jax.pipeline import (
+    OCCUPIED_RADIUS,
+    build_atoms,
+    build_chains,
+    build_model,
+    complete_atoms,
+    map_evidence,
+    minimise_best,
+    without_occupied,
+)
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner, StageStore
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.secondary_structure import assign_secondary_structure
+from reference.known_atoms import use_known_atoms
 
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "1ake_A.pdb.gz"
@@ -151,3 +166,151 @@ def test_missing_network_is_noticed_before_any_work(rng: np.random.Generator):
 
     with pytest.raises(CheckpointError, match="'no-such-network'"):
         map_evidence(density, 10, BuildConfig(network="no-such-network"), run=StageRunner(observer=observer))
+
+
+@pytest.fixture
+def halves(crystal: Chain, profile: SequenceProfile) -> tuple[list[SequenceProfile], list[CalphaModels]]:
+    """The crystal as two chains, with two models of each; one residue of the second chain is not built."""
+    profiles, traces = [], []
+    for name, part in (("first", slice(0, 100)), ("second", slice(100, 214))):
+        letters, states = profile.letters[part], profile.secondary_structure[part]
+        profiles.append(SequenceProfile(name=name, letters=letters, secondary_structure=states))
+        built = np.ones((2, len(letters)), bool)
+        built[:, 5] = name == "first"
+        positions = np.where(built[..., None], crystal.calpha[part], np.float32(np.nan))
+        scores = np.array([2, 1], np.float32)
+        traces.append(
+            CalphaModels(
+                positions=positions, built=built, scores=scores, mscores=scores, support=built.astype(np.float32)
+            )
+        )
+    return profiles, traces
+
+
+@pytest.fixture
+def density(crystal: Chain) -> DensityMap:
+    return simulate_map(crystal.positions, crystal.atomic_numbers, 5.0, 2.0)
+
+
+def test_atoms_of_all_models_are_placed_and_the_best_of_all_chains_minimised_together(
+    halves: Any, density: DensityMap, evidence: Evidence, crystal: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    use_known_atoms(monkeypatch, crystal)
+    profiles, traces = halves
+    heard: list[str] = []
+
+    def observer(stage: str, value: Any, seconds: float, *, restored: bool = False) -> None:
+        if value is not None:
+            heard.append(stage)
+
+    run = StageRunner(observer=observer)
+    placed = build_atoms(density, evidence, profiles, traces, CONFIG, run=run)
+    atoms = minimise_best(density, placed, CONFIG, run=run)
+    assert heard == ["backbone 1", "side chains 1", "backbone 2", "side chains 2", "minimisation"]
+    for profile, ranked in zip(profiles, atoms, strict=True):
+        first, second = ranked
+        assert first.letters == profile.letters and complete_residues(first).sum() == len(profile) - (
+            profile.name == "second"
+        )
+        np.testing.assert_array_equal(first.mask, second.mask)
+        np.testing.assert_allclose((first.positions - second.positions)[first.mask], 0.01, atol=1e-4)
+    off = replace(CONFIG, minimisation=MinimisationConfig(enabled=False))
+    for one, other in zip(minimise_best(density, placed, off), placed, strict=True):
+        np.testing.assert_array_equal(one[0].positions, other[0].positions)
+
+
+def test_until_calpha_places_nothing(halves: Any, density: DensityMap, evidence: Evidence):
+    profiles, traces = halves
+    config = replace(CONFIG, until="calpha")
+    for ranked, trace in zip(build_atoms(density, evidence, profiles, traces, config), traces, strict=True):
+        assert [model.mask.sum() for model in ranked] == trace.built.sum(axis=1).tolist()
+        assert minimise_best(density, [ranked], config) == [ranked]
+
+
+def test_chain_whose_atoms_cannot_be_placed_keeps_its_calpha(
+    halves: Any,
+    density: DensityMap,
+    evidence: Evidence,
+    crystal: Chain,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    """The other chain has all its atoms, and is minimised alone; a third, not built, does not come into it."""
+    use_known_atoms(monkeypatch, crystal)
+    profiles, traces = halves
+    place, minimise = pipeline.place_side_chains, pipeline.minimise
+    minimised = []
+
+    def failing(models: Any, density: Any) -> Any:
+        if len(models[0]) == 100:
+            raise FloatingPointError("no rotamer fits")
+        return place(models, density)
+
+    def counted(chains: Any, *settings: Any) -> Any:
+        minimised.append([len(chain) for chain in chains])
+        return minimise(chains, *settings)
+
+    monkeypatch.setattr(pipeline, "place_side_chains", failing)
+    monkeypatch.setattr(pipeline, "minimise", counted)
+    three = [*profiles, profiles[1]], [*traces, pipeline.unbuilt(len(profiles[1]))]
+    placed = build_atoms(density, evidence, *three, CONFIG)
+    first, second, third = minimise_best(density, placed, CONFIG)
+    assert "chain 1 keeps its Cα alone, other atoms cannot be placed: FloatingPointError('no rotamer" in caplog.text
+    assert first[0].mask.sum() == 100 and complete_residues(second[0]).sum() == 113 and not third[0].mask.any()
+    assert minimised == [[114]]
+
+
+def test_model_that_cannot_be_minimised_stays_as_it_was_placed(
+    halves: Any,
+    density: DensityMap,
+    evidence: Evidence,
+    crystal: Chain,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    use_known_atoms(monkeypatch, crystal)
+
+    def failing(*_: Any) -> None:
+        raise ValueError("no force field")
+
+    monkeypatch.setattr(pipeline, "minimise", failing)
+    placed = build_atoms(density, evidence, *halves, CONFIG)
+    assert minimise_best(density, placed, CONFIG) == placed
+    assert "the best model is not minimised: ValueError('no force field')" in caplog.text
+
+
+def test_whole_way_gives_traces_and_atoms(
+    halves: Any, density: DensityMap, evidence: Evidence, crystal: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    use_known_atoms(monkeypatch, crystal)
+    profiles, traces = halves
+    monkeypatch.setattr(pipeline, "map_evidence", lambda *_, **__: evidence)
+    monkeypatch.setattr(pipeline, "build_chains", lambda *_, **__: traces)
+    for models, trace in zip(build_model(density, profiles, CONFIG), traces, strict=True):
+        np.testing.assert_array_equal(models.positions, trace.positions)
+        assert len(models) == len(models.atoms) == 2
+        np.testing.assert_array_equal(complete_residues(models.atoms[0]), trace.built[0])
+
+
+def test_atoms_that_a_known_model_lacks_are_placed(
+    density: DensityMap, crystal: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    use_known_atoms(monkeypatch, crystal)
+    kept = np.flatnonzero((crystal.residue_of_atom != 50) | (np.array(crystal.atom_names) == "CA"))
+    lacking = replace(
+        crystal,
+        positions=crystal.positions[kept],
+        atom_names=tuple(crystal.atom_names[a] for a in kept),
+        elements=tuple(crystal.elements[a] for a in kept),
+        residue_of_atom=crystal.residue_of_atom[kept],
+        b_factors=crystal.b_factors[kept],
+    )
+    heard: list[str] = []
+
+    def observer(stage: str, value: Any, seconds: float, *, restored: bool = False) -> None:
+        heard.append(stage)
+
+    whole, mended = complete_atoms(density, [crystal, lacking], run=StageRunner(observer=observer))
+    assert heard == ["backbone 2", "backbone 2", "side chains 2", "side chains 2"], "what is whole is left alone"
+    np.testing.assert_array_equal(mended.positions, whole.positions)
+    np.testing.assert_array_equal(whole.chain("A").positions, crystal.positions[:-1], "all but the terminal oxygen")

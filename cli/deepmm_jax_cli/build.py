@@ -1,4 +1,4 @@
-"""`deepmm-jax build`: from a map and a sequence to ranked models."""
+"""`deepmm-jax build`: from a map and a sequence to ranked all-atom models."""
 
 import dataclasses
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deepmm_jax_cli.options import ORIGIN_HELP, Device, Origin, Preset, select_device
+from deepmm_jax_cli.options import ORIGIN_HELP, Device, Origin, Preset, check_resolution, select_device
 
 
 def build(
@@ -32,7 +32,17 @@ def build(
     full_length: Annotated[
         bool, typer.Option("--full-length", help="Build every residue, with or without density.")
     ] = False,
-    until: Annotated[Literal["evidence", "calpha"], typer.Option(help="Stop after this stage.")] = "calpha",
+    until: Annotated[
+        Literal["evidence", "calpha", "allatom"] | None,
+        typer.Option(help="Stop after this stage."),
+    ] = None,
+    no_minimise: Annotated[
+        bool, typer.Option("--no-minimise", help="Leave the atoms of the best model where they were placed.")
+    ] = False,
+    b_factor: Annotated[
+        Literal["confidence", "fitted"],
+        typer.Option(help="B column: confidence × 100, or the one B that fits the map best (needs --resolution)."),
+    ] = "confidence",
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
     checkpoint: Annotated[str | None, typer.Option(help="Whole-map network: folder or shipped name.")] = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
@@ -44,9 +54,10 @@ def build(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details.")] = False,
 ) -> None:
-    """Build ranked Cα models of the chains of a FASTA file into a density map."""
+    """Build ranked models of the chains of a FASTA file into a density map: Cα, then all heavy atoms."""
     select_device(device, threads)
     from deepmm_jax.config import build_config
+    from deepmm_jax.errors import ConfigError
     from deepmm_jax_cli.console import Progress, ending_at_signals
     from deepmm_jax_cli.folder import (
         check_directory,
@@ -63,9 +74,13 @@ def build(
         network=checkpoint,
         contour=contour,
         rotations=rotations,
+        until=until,
         models=models,
         full_length=full_length,
+        minimise=False if no_minimise else None,
     )
+    if b_factor == "fitted" and (resolution is None or settings.until != "allatom"):
+        raise ConfigError("--b-factor fitted needs --resolution and all atoms; give both, or --b-factor confidence")
     with writing(output):
         check_directory(output, resume=resume, overwrite=overwrite)
         check_inputs_survive(output, [map_path, sequence, mask, Path(secondary_structure)])
@@ -85,7 +100,7 @@ def build(
         progress = Progress(log, quiet)
         try:
             with ending_at_signals(lambda: kept_stages(output), progress):
-                build_into(output, inputs, settings, seed=seed, until=until, resume=resume, progress=progress)
+                build_into(output, inputs, settings, seed=seed, resume=resume, b_factor=b_factor, progress=progress)
         except Exception as error:
             progress.fail(error)
             raise
@@ -98,6 +113,7 @@ class Inputs:
     density: Any
     profiles: list[Any]
     resolution: float | None
+    origin: Origin
     description: dict[str, Any]
     warnings: list[str]
 
@@ -123,10 +139,7 @@ def read_inputs(
     from deepmm_jax_cli.folder import describe_input
 
     warnings = listen(verbose)
-    if resolution is not None and not 1.0 <= resolution <= 20.0:
-        raise ConfigError(
-            f"--resolution {resolution:g} Å cannot be right; give the map's resolution, 2.5–5 Å as a rule"
-        )
+    check_resolution(resolution)
     if contour is not None and not contour > 0:
         raise ConfigError(f"--contour {contour:g} cannot be right; give a level above 0, in the units of the map")
     prediction = None if secondary_structure in ("predict", "none") else Path(secondary_structure)
@@ -155,7 +168,14 @@ def read_inputs(
             f"{sequence} has {len(profiles)} chains: they are built one after another, each in the density that the "
             "earlier ones left; an assignment that weighs all of them together is not made yet"
         )
-    return Inputs(density=density, profiles=profiles, resolution=resolution, description=description, warnings=warnings)
+    return Inputs(
+        density=density,
+        profiles=profiles,
+        resolution=resolution,
+        origin=origin,
+        description=description,
+        warnings=warnings,
+    )
 
 
 def crowding(density: Any, n_residues: int, contour: float | None, name: str) -> list[str]:
@@ -183,49 +203,50 @@ def crowding(density: Any, n_residues: int, contour: float | None, name: str) ->
 
 
 def build_into(
-    output: Path, inputs: Inputs, settings: Any, *, seed: int, until: str, resume: bool, progress: Any
+    output: Path,
+    inputs: Inputs,
+    settings: Any,
+    *,
+    seed: int,
+    resume: bool,
+    b_factor: str = "confidence",
+    progress: Any,
 ) -> dict[str, Any]:
-    """Run the pipeline and write everything; returns the summary. Shared with `demo`."""
-    import jax
+    """Run the pipeline and write everything; returns the summary. Shared with `demo`.
 
+    What a stage has made is written before the next one starts.
+    """
     from deepmm_jax.networks.checkpoints import find_checkpoint
     from deepmm_jax.pipeline import build_chains, map_evidence
     from deepmm_jax.stages import StageRunner, StageStore, digest
     from deepmm_jax_cli import outputs
-    from deepmm_jax_cli.console import peak_memory_mb
 
-    device = jax.devices()[0].device_kind
-    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {device}")
+    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {outputs.device()}")
     progress.tell(inputs.warnings)
     run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
     n_residues = sum(len(profile) for profile in inputs.profiles)
     evidence = map_evidence(inputs.density, n_residues, settings, run=run)
     progress.tell(inputs.warnings)
     outputs.write_evidence_maps(output, evidence)
+    fit, reason = None, "no model was built"
     summary: dict[str, Any] = {"schema_version": outputs.SCHEMA_VERSION, "n_residues": n_residues}
-    if until != "evidence":
-        models = build_chains(evidence, inputs.profiles, settings, seed=seed, run=run)
+    if settings.until != "evidence":
+        traced = build_chains(evidence, inputs.profiles, settings, seed=seed, run=run)
         progress.tell(inputs.warnings)
-        outputs.write_models(output, inputs.profiles, models, Path(inputs.description["map"]["path"]).name)
-        summary |= outputs.summarise(inputs.profiles, models)
+        best, fit, reason = build_atoms_into(output, inputs, evidence, traced, settings, b_factor, run)
+        summary |= outputs.summarise(inputs.profiles, traced, best)
     progress.tell(inputs.warnings)
-    why = "the model is Cα only" if inputs.resolution is not None else "no --resolution was given"
     summary |= {
-        "cc_mask": None,
-        "cc_mask_reason": why,
+        "cc_mask": None if fit is None else fit.mask,
+        "cc_mask_reason": reason,
         "resolution": inputs.resolution,
-        "timings_seconds": progress.seconds,
-        "peak_memory_mb": peak_memory_mb(),
-        "device": device,
-        "versions": outputs.versions(),
+        **outputs.run_facts(progress, inputs.description, inputs.warnings),
         "network": settings.network,
         "network_sha256": digest(find_checkpoint(settings.network)),
-        "input": inputs.description,
         "seed": seed,
-        "warnings": inputs.warnings,
     }
     outputs.write_json(output / "summary.json", summary)
-    if until == "evidence":
+    if settings.until == "evidence":
         progress.say(f"evidence in {output / 'maps'}")
     else:
         progress.say(
@@ -234,3 +255,38 @@ def build_into(
             f"best model: {output / 'model.cif'}"
         )
     return summary
+
+
+def build_atoms_into(
+    output: Path, inputs: Inputs, evidence: Any, traced: Any, settings: Any, b_factor: str, run: Any
+) -> tuple[Any, Any, str | None]:
+    """Place the other atoms of Cα models and write all models; the best, its fit to the map, or why it has none."""
+    from deepmm_jax.allatom.completion import calpha_only
+    from deepmm_jax.density.scaling import contour_level
+    from deepmm_jax.pipeline import build_atoms, minimise_best
+    from deepmm_jax.structure.modelcif import write_modelcif
+    from deepmm_jax_cli import outputs, view
+    from deepmm_jax_cli.console import logger
+
+    profiles, map_path = inputs.profiles, Path(inputs.description["map"]["path"])
+    names = ", ".join(profile.name for profile in profiles)
+    alone = [calpha_only(models, profile.letters) for models, profile in zip(traced, profiles, strict=True)]
+    calpha = outputs.rank_models(profiles, traced, alone)
+    write_modelcif(output / "calpha.cif", calpha, f"C-alpha models of {names}", map_path.name)
+
+    placed = build_atoms(inputs.density, evidence, profiles, traced, settings, run=run)
+    atoms = minimise_best(inputs.density, placed, settings, run=run)
+    ranked = outputs.rank_models(profiles, traced, atoms)
+    fit, reason = outputs.fit_to_map(inputs.density, ranked[0].chains, inputs.resolution)
+    colours = view.CONFIDENCE
+    if b_factor == "fitted" and fit is not None:
+        ranked, colours = [outputs.with_b_factor(model, fit.b) for model in ranked], view.BY_CHAIN
+    elif b_factor == "fitted":
+        logger.warning("no B factor can be fitted (%s): the B column holds the confidence", reason)
+    openmm = outputs.minimiser(*([first for first, *_ in each] for each in (placed, atoms)))
+    outputs.write_models(output, ranked, f"Models of {names}", map_path.name, openmm)
+    outputs.write_confidence(output / "confidence.csv", profiles, ranked[0])
+    level = contour_level(inputs.density.data) if settings.contour is None else settings.contour
+    place = None if inputs.origin == "auto" else inputs.density.origin
+    view.write_view(output, map_path, level, colours, place)
+    return ranked[0], fit, reason

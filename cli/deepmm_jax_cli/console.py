@@ -17,10 +17,15 @@ from rich.console import Console
 logger = logging.getLogger("deepmm_jax")
 
 
-class Progress:
-    """The observer of a run: shows stages as they start and end, logs them and adds up their seconds."""
+class Progress(logging.Handler):
+    """The observer of a run: shows stages as they start and end, logs them and adds up their seconds.
+
+    It listens to the library for the tracebacks of what went wrong without ending the run; the log gets them.
+    """
 
     def __init__(self, log: FileIO | None, quiet: bool):
+        super().__init__()
+        logger.addHandler(self)
         self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.log = log
         self.seconds: dict[str, float] = {}
@@ -52,11 +57,16 @@ class Progress:
         self.seconds[stage] = round(seconds, 3)
         self.say(f"{stage:<14} {'kept from an earlier run' if restored else f'{seconds:7.1f} s'}  {summary(value)}")
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """The traceback of a warning, for the log alone."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self.write(_traceback(record.exc_info[1]))
+
     def fail(self, error: BaseException) -> None:
         """End the living line; the log gets the traceback, whatever the reader will see."""
         if self._status is not None:
             self._status.stop()
-        self.write("stopped\n" + "".join(traceback.format_exception(error)).rstrip())
+        self.write("stopped\n" + _traceback(error))
 
     def write(self, text: str) -> None:
         """One line for the log alone. A log that cannot be written ends, with a warning; the run goes on."""
@@ -69,9 +79,14 @@ class Progress:
             logger.warning("the log ends early: %s", error)
 
 
+def _traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
 def summary(value: Any) -> str:
     """What a stage made, in a few words."""
     from deepmm_jax.alignment.values import CalphaModels
+    from deepmm_jax.allatom.values import AllAtomModel
     from deepmm_jax.density.map import DensityMap
     from deepmm_jax.evidence.volumes import Evidence
     from deepmm_jax.tracing.graph import PointGraph
@@ -89,6 +104,8 @@ def summary(value: Any) -> str:
             return f"{len(lengths)} paths of {min(lengths)}–{max(lengths)} points"
         case CalphaModels():
             return f"{len(value)} models, best MScore {value.mscores[0]:.2f}"
+        case [AllAtomModel(), *_]:
+            return f"{sum(int(model.mask.sum()) for model in value)} atoms"
         case _:
             return ""
 

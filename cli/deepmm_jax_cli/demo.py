@@ -38,20 +38,28 @@ def demo(
             progress = Progress(log, quiet=False)
             settings = build_config("simulated")
             with ending_at_signals(lambda: "run the command again", progress):
-                build_into(output, inputs, settings, seed=0, until="calpha", resume=False, progress=progress)
+                summary = build_into(output, inputs, settings, seed=0, resume=False, progress=progress)
     figures = evaluate_model(read_chains(output / "model.cif"), [crystal])
     typer.echo("")
     typer.echo(f"1AKE chain A at 5 Å against the crystal structure ({figures['n_reference']} residues)")
     typer.echo(
         f"  Cα RMSD         {figures['ca_rmsd']:.2f} Å in place, {figures['ca_rmsd_superposed']:.2f} Å superposed"
     )
+    if figures["all_atom_rmsd"] is not None:
+        typer.echo(f"  all atoms       {figures['all_atom_rmsd']:.2f} Å, backbone {figures['backbone_rmsd']:.2f} Å")
     typer.echo(f"  TM-score        {figures['tm_score']:.3f}")
     typer.echo(f"  coverage        {figures['coverage']:.1%}")
     typer.echo(f"  residue match   {figures['residue_match']:.1%}")
     typer.echo(f"  sequence match  {figures['sequence_match']:.1%}")
+    geometry = summary["geometry"]
+    for name, label in (("ramachandran_outliers", "Ramachandran"), ("rotamer_outliers", "rotamers")):
+        if geometry[name] is not None:
+            typer.echo(f"  {label:<14}  {geometry[name]:.1%} outliers")
+    if geometry["clashscore"] is not None:
+        typer.echo(f"  clashscore      {geometry['clashscore']:.1f}")
     typer.echo("  seconds         " + ", ".join(f"{stage} {s:.1f}" for stage, s in progress.seconds.items()))
     typer.echo(f"  in all          {time.perf_counter() - started:.0f} s")
-    typer.echo(f"Output: {output.resolve()} (open model.cif and map.mrc in ChimeraX)")
+    typer.echo(f"Output: {output.resolve()} (open view.cxc in ChimeraX)")
 
 
 def example(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""The output folder of `build`: who may write into it, what stays there when a run stops, its log."""
+"""The output folder of `build` and `refine`: who may write into it, what stays there when a run stops, its log."""
 
 import errno
 import fcntl
@@ -15,7 +15,18 @@ from deepmm_jax.errors import CheckpointError, ConfigError, DeepMMError
 from deepmm_jax.files import remove_partial
 
 
-RESULTS = ("model.cif", "calpha.cif", "models/model_*.cif", "maps/mainchain.mrc", "maps/calpha.mrc", "summary.json")
+RESULTS = (
+    "model.cif",
+    "model.pdb",
+    "models/model_*.cif",
+    "calpha.cif",
+    "confidence.csv",
+    "view.cxc",
+    "summary.json",
+    "maps/mainchain.mrc",
+    "maps/calpha.mrc",
+)
+FOLDERS = ("maps", "models", "stages")
 LOG = "log.txt"
 
 
@@ -80,12 +91,12 @@ def open_log(output: Path, *, resume: bool) -> Iterator[FileIO]:
         yield log
 
 
-def prepare_directory(output: Path, *, resume: bool) -> None:
+def prepare_directory(output: Path, *, resume: bool, folders: Sequence[str] = FOLDERS) -> None:
     """Make the inner folders and remove the results of an earlier run, lest they pass for those of this one."""
-    for folder in ("maps", "models", "stages"):
+    for folder in folders:
         (output / folder).mkdir(exist_ok=True)
+    for folder in ("", *FOLDERS):
         remove_partial(output / folder)
-    remove_partial(output)
     for pattern in RESULTS if resume else (*RESULTS, "stages/*.pickle"):
         for old in output.glob(pattern):
             old.unlink()

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from deepmm_jax_cli import build, demo, evaluate, info, simulate, train
+from deepmm_jax_cli import build, demo, evaluate, info, refine, simulate, train
 
 
 LONGEST = 1000
@@ -25,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command("build")(build.build)
+app.command("refine")(refine.refine)
 app.command("info")(info.info)
 app.command("simulate")(simulate.simulate)
 app.command("evaluate")(evaluate.evaluate)

@@ -19,6 +19,16 @@ def data_directory() -> Path:
     return Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
 
 
+def check_resolution(resolution: float | None) -> None:
+    """Raise ConfigError for a resolution (Å) that no map has."""
+    from deepmm_jax.errors import ConfigError
+
+    if resolution is not None and not 1.0 <= resolution <= 20.0:
+        raise ConfigError(
+            f"--resolution {resolution:g} Å cannot be right; give the map's resolution, 2.5–5 Å as a rule"
+        )
+
+
 def select_device(device: Device, threads: int | None) -> None:
     """Choose the backend and the number of CPU threads, before anything imports NumPy or JAX.
 

@@ -1,7 +1,9 @@
-"""What `build` writes into its folder."""
+"""What `build` and `refine` write into their folders."""
 
+import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -10,14 +12,22 @@ from typing import Any
 import numpy as np
 
 from deepmm_jax.alignment.values import CalphaModels
+from deepmm_jax.allatom.values import AllAtomModel
+from deepmm_jax.assessment.geometry import geometry_figures
+from deepmm_jax.assessment.map_correlation import MapCorrelation, correlate
 from deepmm_jax.confidence.mscore import predicted_cc_mask, predicted_tm_score
+from deepmm_jax.constants import ONE_TO_THREE
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import write_map
+from deepmm_jax.errors import MapError, StructureError
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.files import atomic_path
 from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.stages import DEPENDENCIES
+from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.modelcif import ScoredModel, write_modelcif
-from deepmm_jax.structure.write import calpha_chain
+from deepmm_jax.structure.write import write_pdb
+from deepmm_jax_cli.console import Progress, logger, peak_memory_mb
 
 
 SCHEMA_VERSION = 1
@@ -32,35 +42,66 @@ def write_evidence_maps(output: Path, evidence: Evidence) -> None:
         write_map(output / "maps" / f"{name}.mrc", density)
 
 
-def write_models(
-    output: Path, profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], map_name: str
+def rank_models(
+    profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], atoms: Sequence[Sequence[AllAtomModel]]
 ) -> list[ScoredModel]:
-    """`model.cif`, `models/model_NN.cif` and `calpha.cif`; returns the models, best first."""
-    ranked = [_scored_model(profiles, models, rank) for rank in range(max(len(m) for m in models))]
-    title = f"C-alpha models of {', '.join(p.name for p in profiles)}"  # the file is ASCII
-    for rank, model in enumerate(ranked):
-        write_modelcif(output / "models" / f"model_{rank + 1:02d}.cif", [model], title, map_name)
-    write_modelcif(output / "calpha.cif", ranked, title, map_name)
-    write_modelcif(output / "model.cif", ranked[:1], title, map_name)
+    """The models of all chains by rank, best first, with the atoms that are given; B factors are confidence × 100.
+
+    A chain with fewer models shows its last, and one that is not built is left out.
+    """
+    ranked = []
+    for rank in range(max(len(m) for m in models)):
+        chains, confidence = [], []
+        for name, of_chain, placed in zip(CHAIN_NAMES, models, atoms, strict=False):
+            if not of_chain.built[0].any():
+                continue
+            r = min(rank, len(of_chain) - 1)
+            chain = placed[r].chain(name, of_chain.support[r])
+            chains.append(chain)
+            confidence.append(np.clip(of_chain.support[r][chain.register], 0.0, 1.0))
+        ranked.append(
+            ScoredModel(
+                chains=tuple(chains),
+                confidence=tuple(confidence),
+                scores={"MScore": _mscore(profiles, models, rank)},
+                name=f"rank {rank + 1}",
+            )
+        )
     return ranked
 
 
-def _scored_model(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], rank: int) -> ScoredModel:
-    """The model of one rank; a chain with fewer models shows its last, and one that is not built is left out."""
-    chains, confidence = [], []
-    for name, profile, ranked in zip(CHAIN_NAMES, profiles, models, strict=False):
-        if not ranked.built[0].any():
-            continue
-        r = min(rank, len(ranked) - 1)
-        chain = calpha_chain(name, profile.letters, ranked.positions[r], ranked.support[r])
-        chains.append(chain)
-        confidence.append(np.clip(chain.b_factors / 100.0, 0.0, 1.0))
-    return ScoredModel(
-        chains=tuple(chains),
-        confidence=tuple(confidence),
-        scores={"MScore": _mscore(profiles, models, rank)},
-        name=f"rank {rank + 1}",
-    )
+def write_models(output: Path, ranked: Sequence[ScoredModel], title: str, map_name: str, openmm: str | None) -> None:
+    """`models/model_NN.cif`, `model.cif` and `model.pdb`; OpenMM of this version minimised the first model."""
+    for rank, model in enumerate(ranked):
+        path = output / "models" / f"model_{rank + 1:02d}.cif"
+        write_modelcif(path, [model], title, map_name, openmm=None if rank else openmm)
+    write_modelcif(output / "model.cif", ranked[:1], title, map_name, openmm=openmm)
+    write_pdb_if_it_fits(output / "model.pdb", ranked[0].chains, title)
+
+
+def write_pdb_if_it_fits(path: Path, chains: Sequence[Chain], title: str) -> None:
+    """A PDB file, or a warning that says why this format cannot hold the model."""
+    try:
+        write_pdb(path, [chains], title)
+    except StructureError as error:
+        if isinstance(error.__cause__, OSError):
+            raise
+        logger.warning("%s", error)
+
+
+def write_confidence(path: Path, profiles: Sequence[SequenceProfile], best: ScoredModel) -> None:
+    """A table of every residue of the sequences: chain, number, name, whether it is built, confidence from 0 to 1."""
+    rows = [("chain", "number", "residue", "built", "confidence")]
+    built = {chain.name: chain.register for chain in best.chains}
+    known = dict(zip(built, best.confidence or (), strict=True))
+    for name, profile in zip(CHAIN_NAMES, profiles, strict=False):
+        values = dict(zip(built.get(name, ()), known.get(name, ()), strict=True))  # type: ignore[arg-type]
+        for place, letter in enumerate(profile.letters):
+            there = place in values
+            value = f"{values[place]:.3f}" if there else ""
+            rows.append((name, str(place + 1), ONE_TO_THREE.get(letter, "UNK"), str(int(there)), value))
+    with atomic_path(path) as partial, partial.open("w", encoding="ascii", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
 
 
 def _mscore(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], rank: int) -> float:
@@ -69,7 +110,7 @@ def _mscore(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels],
     return float(np.average(scores, weights=[len(profile) for profile in profiles]))
 
 
-def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels]) -> dict[str, Any]:
+def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], best: ScoredModel) -> dict[str, Any]:
     """The part of summary.json that describes the models."""
     chains = []
     for name, profile, ranked in zip(CHAIN_NAMES, profiles, models, strict=False):
@@ -103,14 +144,61 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
         "mscore": mscore,
         "predicted_tm_score": predicted_tm_score(mscore),
         "predicted_cc_mask": predicted_cc_mask(mscore),
+        "geometry": geometry_figures(best.chains),
         "chains": chains,
         "models": [f"models/model_{rank + 1:02d}.cif" for rank in range(max(len(m) for m in models))],
     }
 
 
+def fit_to_map(
+    density: DensityMap, chains: Sequence[Chain], resolution: float | None
+) -> tuple[MapCorrelation | None, str | None]:
+    """How well the model fits the map, with one fitted B; or None and the reason."""
+    if resolution is None:
+        return None, "no --resolution was given"
+    if all({*chain.atom_names} == {"CA"} for chain in chains):
+        return None, "the model is Cα only"
+    try:
+        return correlate(density, chains, resolution), None
+    except MapError as error:
+        return None, str(error)
+
+
+def with_b_factor(model: ScoredModel, b: float) -> ScoredModel:
+    """The model with one B factor (Å²) for all atoms."""
+    chains = [replace(chain, b_factors=np.full_like(chain.b_factors, b)) for chain in model.chains]
+    return replace(model, chains=tuple(chains))
+
+
+def run_facts(progress: Progress, description: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """The part of summary.json that describes the run."""
+    return {
+        "timings_seconds": progress.seconds,
+        "peak_memory_mb": peak_memory_mb(),
+        "device": device(),
+        "versions": versions(),
+        "input": description,
+        "warnings": warnings,
+    }
+
+
+def minimiser(placed: Sequence[AllAtomModel], minimised: Sequence[AllAtomModel]) -> str | None:
+    """The version of OpenMM, if it moved an atom."""
+    pairs = zip(placed, minimised, strict=True)
+    moved = any(not np.array_equal(a.positions, b.positions, equal_nan=True) for a, b in pairs)
+    return version("openmm") if moved else None
+
+
+def device() -> str:
+    """What computes."""
+    import jax
+
+    return jax.devices()[0].device_kind
+
+
 def versions() -> dict[str, str]:
     """Versions of the program and of what its numbers depend on."""
-    return {name: version(name) for name in ("deepmm-jax", "jax", "flax", "numpy", "scipy", "numba", "gemmi")}
+    return {name: version(name) for name in ("deepmm-jax", "gemmi", *DEPENDENCIES)}
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from deepmm_jax.allatom.peptide_planes import TURNS, best_states, joined_residue
 from deepmm_jax.allatom.ramachandran import ramachandran_table, residue_classes, with_unknown
 from deepmm_jax.allatom.relaxation import Backbone, contact_partners, place_beta, relax
 from deepmm_jax.allatom.surroundings import Surroundings, atom_costs, surroundings_of
-from deepmm_jax.allatom.torsions import unit
 from deepmm_jax.allatom.values import CB, MOST_ATOMS, AllAtomModel
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.structure.chain import BACKBONE
+from deepmm_jax.structure.torsions import unit
 
 
 LONGEST_BOND = 5.5

@@ -1,4 +1,4 @@
-"""Ideal geometry of the backbone (Engh & Huber 1991, 2001; Å and degrees) and what follows from it.
+"""Ideal geometry of the backbone (Å and degrees, after `structure.engh_huber`) and what follows from it.
 
 A peptide is planar, so its C, O and N have fixed places beside the line from one Cα to the next.
 """
@@ -6,14 +6,21 @@ A peptide is planar, so its C, O and N have fixed places beside the line from on
 import numpy as np
 from jaxtyping import Float
 
+from deepmm_jax.structure.engh_huber import C_N_CA as C_N_CA_ANGLES
+from deepmm_jax.structure.engh_huber import CA_C_N as CA_C_N_ANGLES
+from deepmm_jax.structure.engh_huber import PEPTIDE_BOND, ideal_angle, ideal_bond
 
-N_CA, CA_C, C_N, C_O, CA_CB = 1.459, 1.525, 1.336, 1.229, 1.532
-TAU, TAU_GLYCINE, TAU_PROLINE = 111.0, 113.1, 112.1
+
+N_CA, CA_C, C_O, CA_CB = (ideal_bond("K", *bond.split("-")) for bond in ("N-CA", "CA-C", "C-O", "CA-CB"))
+C_N = PEPTIDE_BOND[""][0]
+TAU, TAU_GLYCINE, TAU_PROLINE = (ideal_angle(letter, "N", "CA", "C") for letter in "LGP")
 """N–Cα–C."""
-N_CA_CB, N_CA_CB_PROLINE, C_CA_CB = 110.6, 103.3, 110.3
-CA_C_O = 120.1
-CA_C_N, CA_C_N_CIS = 117.2, 118.2
-C_N_CA, C_N_CA_PROLINE, C_N_CA_CIS = 121.7, 119.3, 126.0
+N_CA_CB, N_CA_CB_PROLINE = (ideal_angle(letter, "N", "CA", "CB") for letter in "KP")
+C_CA_CB = ideal_angle("K", "C", "CA", "CB")
+CA_C_O = ideal_angle("L", "CA", "C", "O")
+CA_C_N, CA_C_N_CIS = CA_C_N_ANGLES[""][0], 118.2
+"""Engh & Huber have none before a cis peptide."""
+C_N_CA, C_N_CA_PROLINE, C_N_CA_CIS = (C_N_CA_ANGLES[key][0] for key in ("", "trans P", "cis P"))
 
 
 def chord(first: float, second: float, angle: float) -> float:

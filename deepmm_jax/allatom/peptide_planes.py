@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from deepmm_jax.allatom.ideal_geometry import CA_C, N_CA, TAU, peptide_plane
 from deepmm_jax.allatom.ramachandran import torsion_bin
 from deepmm_jax.allatom.surroundings import Surroundings, atom_costs
-from deepmm_jax.allatom.torsions import norm, unit
+from deepmm_jax.structure.torsions import norm, unit
 
 
 TURNS = 36

@@ -16,7 +16,7 @@ from deepmm_jax.allatom import ideal_geometry as ideal
 from deepmm_jax.allatom.peptide_planes import strained
 from deepmm_jax.allatom.ramachandran import torsion_energy
 from deepmm_jax.allatom.surroundings import Surroundings, atom_costs
-from deepmm_jax.allatom.torsions import norm, torsion
+from deepmm_jax.structure.torsions import norm, torsion
 
 
 N, CA, C, O, CB = range(5)  # noqa: E741

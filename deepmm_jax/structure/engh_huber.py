@@ -121,3 +121,17 @@ C_N_CA = {"": (121.7, 2.5), "G": (122.3, 2.1), "trans P": (119.3, 1.5), "cis P":
 
 C_N_CD = {"trans P": (128.4, 2.1), "cis P": (120.6, 2.2)}
 """C–N–CD of proline in degrees."""
+
+
+def ideal_bond(letter: str, *atoms: str) -> float:
+    """Ideal length of a bond within a residue, Å."""
+    return _ideal(BONDS[letter], atoms)
+
+
+def ideal_angle(letter: str, *atoms: str) -> float:
+    """Ideal angle at the second of three atoms of a residue, degrees."""
+    return _ideal(ANGLES[letter], atoms)
+
+
+def _ideal(entries: tuple[Ideal, ...], atoms: tuple[str, ...]) -> float:
+    return next(entry.mean for entry in entries if entry.atoms in (atoms, atoms[::-1]))

@@ -26,6 +26,17 @@ from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.write import writing_structure
 
 
+PROGRAM = modelcif.Software(
+    name="DeepMM-JAX",
+    classification="model building",
+    description="Protein models from cryo-EM density maps",
+    location="https://pypi.org/project/deepmm-jax/",
+    version=deepmm_jax.__version__,
+)
+
+_Step = tuple[type[modelcif.protocol.Step], str, modelcif.Software]
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoredModel:
     """One model as it is written: chains with a `register`, their confidence, and the scores of the whole model.
@@ -40,42 +51,49 @@ class ScoredModel:
     name: str = "model"
 
 
-def write_modelcif(path: Path | str, models: Sequence[ScoredModel], title: str, map_name: str | None = None) -> None:
-    """Write models, best first, into one ModelCIF file; `map_name` says which density map they were built into.
+def write_modelcif(
+    path: Path | str,
+    models: Sequence[ScoredModel],
+    title: str,
+    map_name: str | None = None,
+    *,
+    starting_model: str | None = None,
+    openmm: str | None = None,
+) -> None:
+    """Write models, best first, into one ModelCIF file.
 
-    All models have the chains of the first, by name and whole sequence. The B column is `Chain.b_factors` as given.
-    The file appears whole or not at all. Raises StructureError if there is no model, the chains differ, a position is
-    not finite, or the file cannot be written.
+    `map_name` says which density map they were built into, `starting_model` which model they were refined from, and
+    `openmm` which version of OpenMM minimised them; the protocol has a step for each stage, that of side chains where a
+    model has any. All models have the chains of the first, by name and whole sequence. The B column is
+    `Chain.b_factors` as given. The file appears whole or not at all. Raises StructureError if there is no model, the
+    chains differ, a position is not finite, or the file cannot be written.
     """
     path = Path(path)
     if not models:
         raise StructureError(f"There is no model to write into {path}; give at least one.")
-    software = modelcif.Software(
-        name="DeepMM-JAX",
-        classification="model building",
-        description="Protein models from cryo-EM density maps",
-        location="https://pypi.org/project/deepmm-jax/",
-        version=deepmm_jax.__version__,
-    )
     asym_units = _asym_units(models)
-    metrics = _metric_classes(models, software)
+    metrics = _metric_classes(models)
     assembly = modelcif.Assembly(list(asym_units.values()), name="Complete assembly")
     written = [_CoordinateModel(assembly, model, asym_units, metrics) for model in models]
+    building, refining = modelcif.protocol.ModelingStep, modelcif.protocol.ModelRefinementStep
+    steps: list[_Step] = []
+    if starting_model is None:
+        steps.append((building, "De novo model building: C-alpha", PROGRAM))
+    else:
+        for model in written:
+            model.model_type = "Other"
+            model.other_details = "Refined from a given model"  # type: ignore[assignment]
+    if any({*chain.atom_names} - {"CA"} for model in models for chain in model.chains):
+        steps.append((building, "Backbone and side chains in the density", PROGRAM))
+    if openmm is not None:
+        steps.append((refining, "Energy minimisation in the density", _openmm(openmm)))
+    named = {map_name: "Cryo-EM density map", starting_model: "Starting model"}
+    sources: list = [modelcif.data.Data(name=name, details=what) for name, what in named.items() if name is not None]
+    sources += dict.fromkeys(asym.entity for asym in asym_units.values())
 
     system = modelcif.System(title=title, id=path.name.split(".")[0])
     system.model_groups.append(modelcif.model.ModelGroup(written, name="All models"))
-    sources: list = [] if map_name is None else [modelcif.data.Data(name=map_name, details="Cryo-EM density map")]
-    sources += dict.fromkeys(asym.entity for asym in asym_units.values())
-    protocol = modelcif.protocol.Protocol()
-    protocol.steps.append(
-        modelcif.protocol.ModelingStep(
-            name="De novo model building",
-            input_data=modelcif.data.DataGroup(sources),
-            output_data=modelcif.data.DataGroup(written),
-            software=software,
-        )
-    )
-    system.protocols.append(protocol)
+    system.protocols.append(_protocol(steps, sources, written))
     with writing_structure(path) as partial, partial.open("w", encoding="ascii", errors="backslashreplace") as handle:
         modelcif.dumper.write(handle, [system])
 
@@ -122,13 +140,35 @@ def _numbers(chains: Iterable[Chain]) -> dict[str, dict[int, tuple[int, str | No
     return numbers
 
 
-def _metric_classes(models: Sequence[ScoredModel], software: modelcif.Software) -> dict[str, type]:
+def _openmm(version: str) -> modelcif.Software:
+    return modelcif.Software(
+        name="OpenMM",
+        classification="refinement",
+        description="Molecular mechanics",
+        location="https://openmm.org",
+        version=version,
+    )
+
+
+def _protocol(steps: Sequence[_Step], sources: Sequence, written: Sequence) -> modelcif.protocol.Protocol:
+    """The steps in a row: each takes the sources and what the one before it made, the last makes what is written."""
+    protocol = modelcif.protocol.Protocol()
+    made: list = []
+    for number, (kind, name, software) in enumerate(steps, start=1):
+        given = modelcif.data.DataGroup([*sources, *made])
+        made = [*written] if number == len(steps) else [modelcif.data.Data(name=f"Models after step {number}")]
+        output = modelcif.data.DataGroup(made)
+        protocol.steps.append(kind(input_data=given, output_data=output, name=name, software=software))
+    return protocol
+
+
+def _metric_classes(models: Sequence[ScoredModel]) -> dict[str, type]:
     """A metric class for the confidence and for every score, as python-modelcif wants them, by name."""
     metric = modelcif.qa_metric
-    about = {"name": "confidence", "software": software, "description": "Confidence of the residue from 0 to 1"}
+    about = {"name": "confidence", "software": PROGRAM, "description": "Confidence of the residue from 0 to 1"}
     classes: dict[str, type] = {"confidence": type("Confidence", (metric.Local, metric.NormalizedScore), about)}
     for name in dict.fromkeys(name for model in models for name in model.scores):
-        about = {"name": name, "software": software, "description": f"{name} of the model", "other_details": name}
+        about = {"name": name, "software": PROGRAM, "description": f"{name} of the model", "other_details": name}
         classes[name] = type("Score", (metric.Global, metric.MetricType), about)
     return classes
 

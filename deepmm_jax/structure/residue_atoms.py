@@ -10,6 +10,7 @@ from deepmm_jax.constants import AMINO_ACIDS
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.engh_huber import BONDS
 from deepmm_jax.structure.secondary_structure import PEPTIDE_LENGTH
+from deepmm_jax.structure.torsions import torsion
 
 
 LETTERS = AMINO_ACIDS + "X"
@@ -100,10 +101,7 @@ def dihedral(
     d: Float[np.ndarray, "*n 3"],
 ) -> Float[np.ndarray, "*n"]:
     """Torsion angle about b–c in degrees, in [-180, 180]; positive if d is clockwise of a as seen from b (IUPAC)."""
-    axis = c - b
-    one, two = np.cross(b - a, axis), np.cross(axis, d - c)
-    sine = (np.cross(one, two) * axis).sum(-1)
-    return np.degrees(np.arctan2(sine, (one * two).sum(-1) * np.linalg.norm(axis, axis=-1)))
+    return np.degrees(torsion(a, b, c, d))
 
 
 def backbone_torsions(atoms: ResidueAtoms) -> Float[np.ndarray, "n 3"]:

@@ -90,7 +90,7 @@ def writing_structure(path: Path) -> Iterator[Path]:
 
 def _check_pdb(path: Path, chains: Sequence[Chain]) -> None:
     """Raise StructureError where a PDB file cannot hold the chains."""
-    instead = "write mmCIF instead."
+    instead = "use mmCIF instead."
     if len(chains) > PDB_CHAINS:
         raise StructureError(f"{path} cannot hold {len(chains)} chains, a PDB file ends at {PDB_CHAINS}; {instead}")
     names = [chain.name for chain in chains]

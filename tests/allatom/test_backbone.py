@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from deepmm_jax.allatom.backbone import place_backbone
-from deepmm_jax.allatom.torsions import torsion
 from deepmm_jax.allatom.values import CB, AllAtomModel
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.evidence.ideal import ideal_evidence
 from deepmm_jax.structure.chain import BACKBONE
+from deepmm_jax.structure.torsions import torsion
 from deepmm_jax.structure.write import calpha_chain
 from reference import allatom_oracle
 

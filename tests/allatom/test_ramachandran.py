@@ -13,8 +13,8 @@ from deepmm_jax.allatom.ramachandran import (
     torsion_energy,
     with_unknown,
 )
-from deepmm_jax.allatom.torsions import torsion
 from deepmm_jax.structure.ramachandran import CLASSES
+from deepmm_jax.structure.torsions import torsion
 
 
 def energy(residue_class: str, phi: float, psi: float) -> float:

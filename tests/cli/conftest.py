@@ -17,6 +17,7 @@ from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.write import write_pdb
 from deepmm_jax_cli.main import run
+from reference.known_atoms import use_known_atoms
 
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -88,6 +89,15 @@ def inputs(piece: Chain, tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
     save_checkpoint(folder / "network", initial_parameters(sizes), {"kind": "whole-map", "network": sizes.as_dict()})
     return folder
+
+
+@pytest.fixture
+def known_atoms(monkeypatch: pytest.MonkeyPatch, piece: Chain) -> None:
+    """Stand-ins for the stages that place atoms, which take minutes to compile: they know where those of `piece` are.
+
+    The minimisation moves everything by 0.01 Å.
+    """
+    use_known_atoms(monkeypatch, piece)
 
 
 @pytest.fixture

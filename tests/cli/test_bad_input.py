@@ -172,7 +172,10 @@ CASES = [
     ({"--rotations": "3"}, r"'--rotations': '3' is not one of '1', '4', '24'"),
     ({"--resolution": "five"}, r"'--resolution' / '-r': .*not five"),
     ({"--preset": "best"}, r"'--preset': 'best' is not one of 'experimental'"),
-    ({"--until": "the end"}, r"'--until': 'the end' is not one of 'evidence', 'calpha'"),
+    ({"--until": "the end"}, r"'--until': 'the end' is not one of 'evidence', 'calpha', 'allatom'"),
+    ({"--b-factor": "zero"}, r"'--b-factor': 'zero' is not one of 'confidence', 'fitted'"),
+    ({"--b-factor": "fitted"}, r"--b-factor fitted needs --resolution and all atoms"),
+    ({"--b-factor": "fitted", "--resolution": "5", "--until": "calpha"}, r"--b-factor fitted needs .* all atoms"),
     ({"--device": "tpu"}, r"'--device': 'tpu' is not one of 'auto', 'cpu', 'gpu'"),
     ({"--origin": "here"}, r"'--origin': 'here' is not one of 'auto'"),
 ]
@@ -180,7 +183,7 @@ FILES = ("MAP", "--sequence", "--output", "--secondary-structure", "--mask", "--
 """Options whose value is a file."""
 
 
-@pytest.mark.parametrize(("change", "sentence"), CASES, ids=[" ".join(*change.items()) for change, _ in CASES])
+@pytest.mark.parametrize(("change", "sentence"), CASES, ids=[" ".join(sum(change.items(), ())) for change, _ in CASES])
 def test_bad_input_is_named_in_one_sentence(
     command: Callable, inputs: Path, bad: Path, tmp_path: Path, change: dict[str, str], sentence: str
 ):

@@ -4,6 +4,7 @@ Two stand-ins for the shipped networks keep this quick: a small network that was
 ideal evidence (equation 1) for all that follows. The shipped one builds the example in the test marked slow.
 """
 
+import csv
 import json
 import os
 import re
@@ -28,11 +29,12 @@ from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import count_models, read_chains
 from deepmm_jax_cli.build import read_inputs
-from deepmm_jax_cli.outputs import CHAIN_NAMES
+from deepmm_jax_cli.outputs import CHAIN_NAMES, write_pdb_if_it_fits
+from deepmm_jax_cli.view import BY_CHAIN, write_view
 from reference.summary import read_summary
 
 
-QUICK = "[threading]\nsearches = 1\nmoves = 300\n"
+QUICK = "until = 'calpha'\n[threading]\nsearches = 1\nmoves = 300\n"
 
 
 @pytest.fixture
@@ -122,6 +124,7 @@ def test_models_and_summary(
     assert np.sqrt(((built.calpha - crystal) ** 2).sum(axis=1).mean()) < 0.6, "label_seq_id is the place in the FASTA"
     assert (0 <= built.b_factors).all() and (built.b_factors <= 100).all() and built.b_factors.mean() > 20
     assert summary["mscore"] == summary["chains"][0]["mscore"] > 1
+    assert set(summary["geometry"].values()) == {None}, "of Cα alone"
     scores = gemmi.cif.read(str(out / "model.cif")).sole_block().find_values("_ma_qa_metric_global.metric_value")
     assert [float(score) for score in scores] == [pytest.approx(summary["mscore"], abs=1e-3)]
 
@@ -153,6 +156,8 @@ def test_chains_are_built_one_after_another_with_a_warning(
     assert any("2 chains" in warning for warning in summary["warnings"])
     assert "warning: " in outcome.err
     assert {"threading 1", "gaps 2", "refinement 2"} <= summary["timings_seconds"].keys()
+    table = confidence(tmp_path / "out")
+    assert [(row["chain"], row["number"]) for row in table[19:21]] == [("A", "20"), ("B", "1")]
 
 
 def test_chain_without_density_is_left_out_with_a_warning(
@@ -172,6 +177,104 @@ def test_chain_without_density_is_left_out_with_a_warning(
     assert sum("chain 2 of 2, second, is not built: " in warning for warning in summary["warnings"]) == 1
     assert outcome.err.count("warning: chain 2 of 2, second, is not built: ") == 1
     assert "warning: chain 2 of 2, second, is not built: " in (out / "log.txt").read_text()
+
+
+def confidence(folder: Path) -> list[dict[str, str]]:
+    """Rows of confidence.csv."""
+    return list(csv.DictReader((folder / "confidence.csv").read_text().splitlines()))
+
+
+def steps(path: Path) -> list[tuple[str, str]]:
+    """Steps of the protocol of a ModelCIF file, each with its software."""
+    block = gemmi.cif.read(str(path)).sole_block()
+    software = {row[0]: row[1] for row in block.find("_software.", ["pdbx_ordinal", "name"])}
+    groups = {row[0]: software[row[1]] for row in block.find("_ma_software_group.", ["group_id", "software_id"])}
+    found = block.find("_ma_protocol_step.", ["step_name", "software_group_id"])
+    return [(gemmi.cif.as_string(row[0]), groups[row[1]]) for row in found]
+
+
+@pytest.mark.usefixtures("known_atoms")
+def test_all_atoms_are_placed_minimised_and_written(
+    command: Callable, arguments: list[str | Path], ideal: list[str | Path], piece: Chain, inputs: Path, tmp_path: Path
+):
+    outcome = command(*arguments, *ideal, "--until", "allatom", "--resolution", "5")
+    assert outcome.code == 0, outcome.err
+    out = tmp_path / "out"
+    summary = read_summary(out)
+    (built,), (trace,) = read_chains(out / "model.cif"), read_chains(out / "calpha.cif")
+    assert set(trace.atom_names) == {"CA"} and trace.sequence == built.sequence
+    np.testing.assert_array_equal(built.numbers, trace.numbers)
+    crystal = [a for a, residue in enumerate(piece.residue_of_atom) if residue + 1 in built.numbers]
+    assert built.atom_names == tuple(piece.atom_names[a] for a in crystal)
+    np.testing.assert_allclose(built.positions, piece.positions[crystal] + 0.01, atol=2e-3)
+    (written,) = read_chains(out / "model.pdb")
+    np.testing.assert_array_equal(written.positions, built.positions)
+    assert (written.atom_names, written.full_sequence) == (built.atom_names, piece.sequence)
+
+    traced, placed = ("De novo model building: C-alpha", "DeepMM-JAX"), "Backbone and side chains in the density"
+    minimised = ("Energy minimisation in the density", "OpenMM")
+    assert steps(out / "calpha.cif") == [traced]
+    assert (
+        steps(out / "model.cif") == steps(out / "models" / "model_01.cif") == [traced, (placed, traced[1]), minimised]
+    )
+    for name in summary["models"][1:]:
+        assert steps(out / name) == [traced, (placed, traced[1])], "rank 1 alone is minimised"
+
+    local = gemmi.cif.read(str(out / "model.cif")).sole_block().find_values("_ma_qa_metric_local.metric_value")
+    table = confidence(out)
+    assert [int(row["number"]) for row in table] == list(range(1, 41))
+    assert [row["number"] for row in table if row["built"] == "1"] == list(map(str, built.numbers))
+    likely = np.array([float(row["confidence"]) for row in table if row["confidence"]])
+    np.testing.assert_allclose(likely, [float(value) for value in local], atol=1.1e-3)
+    np.testing.assert_allclose(100 * likely[built.residue_of_atom], built.b_factors, atol=0.06)
+
+    opened = re.findall(r'^open "(.+)"$', (out / "view.cxc").read_text(), re.MULTILINE)
+    assert [(out / name).resolve() for name in opened] == [inputs / "map.mrc", out / "model.cif"]
+    assert summary["timings_seconds"].keys() >= {"backbone", "side chains", "minimisation"}
+    assert None not in summary["geometry"].values() and summary["geometry"]["bond_rmsz"] < 2
+    assert summary["cc_mask"] > 0.7 and summary["cc_mask_reason"] is None
+
+    fitted = command(*arguments, *ideal, "--until", "allatom", "-r", "5", "--resume", "--no-minimise", *FITTED)
+    assert fitted.code == 0, fitted.err
+    assert "minimisation" not in read_summary(out)["timings_seconds"]
+    assert steps(out / "model.cif") == [traced, (placed, traced[1])]
+    (b,) = {*read_chains(out / "model.cif")[0].b_factors.tolist()}
+    assert 0 < b < 200 and "color bychain" in (out / "view.cxc").read_text()
+    assert confidence(out) == table
+
+
+FITTED = ("--b-factor", "fitted")
+
+
+@pytest.mark.usefixtures("known_atoms")
+@pytest.mark.parametrize("stage", ["place_backbone", "place_side_chains", "minimise"])
+def test_failure_after_the_trace_does_not_cost_the_model(
+    command: Callable,
+    arguments: list[str | Path],
+    ideal: list[str | Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+):
+    def failing(*_: Any) -> None:
+        raise ZeroDivisionError("a slip")
+
+    monkeypatch.setattr(f"deepmm_jax.pipeline.{stage}", failing)
+    outcome = command(*arguments, *ideal, "--until", "allatom", "--resolution", "5")
+    assert outcome.code == 0, outcome.err
+    out = tmp_path / "out"
+    summary = read_summary(out)
+    (warning,) = [text for text in summary["warnings"] if "a slip" in text]
+    assert f"warning: {warning}" in outcome.err and "Traceback" not in outcome.err
+    assert "Traceback" in (out / "log.txt").read_text()
+    (built,) = read_chains(out / "model.cif")
+    assert len(built) == summary["n_built"] >= 36
+    if stage == "minimise":
+        assert steps(out / "model.cif")[-1][0] == "Backbone and side chains in the density"
+    else:
+        assert set(built.atom_names) == {"CA"}
+        assert (summary["cc_mask"], summary["cc_mask_reason"]) == (None, "the model is Cα only")
+        assert set(summary["geometry"].values()) == {None}
 
 
 def test_overwriting_leaves_nothing_of_the_run_before(
@@ -260,6 +363,24 @@ def test_crowded_map_is_said_with_numbers(command: Callable, arguments: list[str
     assert f"warning: {crowded}" in outcome.err
 
 
+def test_pdb_file_that_cannot_hold_the_model_is_left_out_with_a_warning(
+    piece: Chain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    write_pdb_if_it_fits(tmp_path / "model.pdb", [replace(piece, name=name) for name in CHAIN_NAMES[:63]], "Many")
+    (record,) = caplog.records
+    assert "model.pdb cannot hold 63 chains, a PDB file ends at 62; use mmCIF instead" in record.getMessage()
+    assert not list(tmp_path.iterdir())
+
+
+def test_view_places_a_map_that_was_placed_by_hand(tmp_path: Path):
+    (tmp_path / "my maps").mkdir()
+    (tmp_path / "out").mkdir()
+    write_view(tmp_path / "out", tmp_path / "my maps" / "map.mrc", 0.5, BY_CHAIN, [1.0, -2.5, 0.0])
+    lines = (tmp_path / "out" / "view.cxc").read_text().splitlines()
+    assert 'open "../my maps/map.mrc"' in lines
+    assert "volume #1 style surface level 0.5 origin 1,-2.5,0" in lines
+
+
 def test_every_chain_has_its_own_name():
     assert CHAIN_NAMES[0] == "A" and len(set(CHAIN_NAMES)) == len(CHAIN_NAMES) > 3000
 
@@ -280,3 +401,6 @@ def test_shipped_network_builds_the_example(command: Callable, tmp_path: Path):
     compared = command("evaluate", tmp_path / "out" / "model.cif", example("1ake_A.pdb.gz"), "--json")
     figures = json.loads(compared.out)
     assert figures["ca_rmsd"] < 1.0 and figures["sequence_match"] > 0.95 and figures["coverage"] >= 0.99
+    assert figures["backbone_rmsd"] < 0.55 and figures["all_atom_rmsd"] < 1.3
+    assert figures["ramachandran_outliers"] < 0.01 and figures["rotamer_outliers"] < 0.05
+    assert figures["d_residues"] == figures["twisted_peptides"] == 0 and summary["cc_mask"] > 0.8

@@ -22,7 +22,7 @@ from deepmm_jax.config import build_config
 from deepmm_jax.density.mrc import write_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax_cli.main import app
-from reference.summary import SCHEMA, read_summary
+from reference.summary import REFINE_SCHEMA, SCHEMA, read_refine_summary, read_summary
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,7 +41,9 @@ build --secondary-structure [VALUE] = predict
 build --rotations [1|4|24]
 build --models [1..100]
 build --full-length
-build --until [evidence|calpha] = calpha
+build --until [evidence|calpha|allatom]
+build --no-minimise
+build --b-factor [confidence|fitted] = confidence
 build --config [VALUE]
 build --checkpoint [VALUE]
 build --device [auto|cpu|gpu] = auto
@@ -52,6 +54,19 @@ build --resume
 build --overwrite
 build --quiet -q
 build --verbose -v
+refine MODEL
+refine MAP
+refine --output -o [VALUE] = refined
+refine --resolution -r [VALUE]
+refine --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb] = experimental
+refine --no-minimise
+refine --config [VALUE]
+refine --device [auto|cpu|gpu] = auto
+refine --threads [1..]
+refine --origin [auto|origin|nstart|zero] = auto
+refine --overwrite
+refine --quiet -q
+refine --verbose -v
 info MAP
 info --origin [auto|origin|nstart|zero] = auto
 info --json
@@ -86,19 +101,28 @@ train secondary-structure --seed [0..] = 0
 """
 
 EVIDENCE = set("log.txt summary.json maps/mainchain.mrc maps/calpha.mrc stages/resample stages/evidence".split())
-MODELS = set("model.cif calpha.cif models/model_01.cif stages/threading stages/gaps stages/refinement".split())
+CALPHA = set("calpha.cif stages/threading stages/gaps stages/refinement".split())
+MODELS = set("model.cif model.pdb models/model_01.cif confidence.csv view.cxc".split())
+ATOMS = set("stages/backbone stages/side-chains stages/minimisation".split())
 """Files that `build` leaves, stages without the digest in their names; there may be more than one model."""
+REFINED = set("model.cif model.pdb view.cxc summary.json log.txt".split())
+"""And those of `refine`."""
 
 SUMMARY = """
 schema_version n_residues cc_mask cc_mask_reason resolution timings_seconds peak_memory_mb device versions network
 network_sha256 input seed warnings
 """
-SUMMARY_MODELS = "n_built score mscore predicted_tm_score predicted_cc_mask chains models"
+SUMMARY_MODELS = "n_built score mscore predicted_tm_score predicted_cc_mask geometry chains models"
+REFINE_SUMMARY = """
+schema_version n_residues n_atoms n_atoms_given geometry geometry_given cc_mask cc_mask_given cc_mask_reason resolution
+timings_seconds peak_memory_mb device versions input warnings
+"""
 EVALUATE = """
 n_model n_reference coverage ca_rmsd ca_rmsd_superposed tm_score residue_match sequence_match click_rmsd click_overlap
 backbone_rmsd all_atom_rmsd bond_rmsz angle_rmsz twisted_peptides cis_proline cis_non_proline d_residues
 ramachandran_favoured ramachandran_outliers rotamer_outliers clashscore
 """
+GEOMETRY = EVALUATE[EVALUATE.index("bond_rmsz") :]
 EVALUATE_MAP = "cc_mask cc_box cc_peaks cc_volume fitted_b"
 """With a map; the same of the reference begin with reference_."""
 INFO = """
@@ -149,12 +173,13 @@ def program(*arguments: str | Path, first: str = "") -> subprocess.CompletedProc
 def left_in(folder: Path) -> set[str]:
     """Files of a run, with stages by name."""
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return {re.sub(r"^(stages/[a-z]+)\.[0-9a-f]{16}\.pickle$", r"\1", name) for name in found}
+    return {re.sub(r"^(stages/[a-z-]+)\.[0-9a-f]{16}\.pickle$", r"\1", name) for name in found}
 
 
 def test_commands_and_options_are_those_of_the_contract():
     assert list(interface(get_command(app))) == COMMANDS.strip().splitlines()
-    assert build_config("experimental").alignment.models == 10, "--models unless given"
+    settings = build_config("experimental")
+    assert (settings.alignment.models, settings.until) == (10, "allatom"), "--models and --until unless given"
 
 
 def test_usage_speaks_of_every_command_and_option_and_of_no_other():
@@ -165,9 +190,9 @@ def test_usage_speaks_of_every_command_and_option_and_of_no_other():
         commands = re.findall(r"deepmm-jax [^`\n]*", (ROOT / document).read_text(encoding="utf-8"))
         named = {flag for line in commands for flag in re.findall(r"(?<= )--[a-z-]+", line)}
         assert named <= known | {"--help"}, document
-    for key in sorted(keys(SUMMARY, SUMMARY_MODELS, EVALUATE, EVALUATE_MAP)):
+    for key in sorted(keys(SUMMARY, SUMMARY_MODELS, REFINE_SUMMARY, EVALUATE, EVALUATE_MAP)):
         assert f"`{key}`" in usage, key
-    for name in sorted(EVIDENCE | MODELS):
+    for name in sorted(EVIDENCE | CALPHA | MODELS | ATOMS):
         assert f"`{name}`" in usage or name.startswith("stages/"), name
 
 
@@ -176,6 +201,11 @@ def test_schema_knows_the_keys_and_nothing_else():
     assert set(SCHEMA["properties"]) == keys(SUMMARY, SUMMARY_MODELS)
     assert set(SCHEMA["required"]) == keys(SUMMARY)
     assert SCHEMA["additionalProperties"] is False
+    geometry = SCHEMA["$defs"]["geometry"]
+    assert set(geometry["properties"]) == set(geometry["required"]) == keys(GEOMETRY)
+    jsonschema.Draft202012Validator.check_schema(REFINE_SCHEMA)
+    assert set(REFINE_SCHEMA["properties"]) == set(REFINE_SCHEMA["required"]) == keys(REFINE_SUMMARY)
+    assert REFINE_SCHEMA["additionalProperties"] is False
 
 
 @pytest.mark.parametrize(
@@ -202,7 +232,7 @@ def test_schema_refuses_what_is_wrong(change: dict[str, Any], complaint: str):
         "timings_seconds": {"resample": 0.1, "evidence": 1.0},
         "peak_memory_mb": 900.0,
         "device": "cpu",
-        "versions": dict.fromkeys(SCHEMA["properties"]["versions"]["required"], "1.0"),
+        "versions": dict.fromkeys(SCHEMA["$defs"]["versions"]["required"], "1.0"),
         "network": "experimental",
         "network_sha256": digest,
         "input": {
@@ -240,8 +270,14 @@ def test_build_leaves_its_files_and_keys_with_exit_code_0(inputs: Path, tmp_path
     assert (built.returncode, built.stdout) == (0, ""), built.stderr
     summary = read_summary(out)
     assert summary.keys() == keys(SUMMARY, SUMMARY_MODELS)
-    assert left_in(out) == EVIDENCE | MODELS | set(summary["models"])
+    assert left_in(out) == EVIDENCE | CALPHA | MODELS | ATOMS | set(summary["models"])
     assert summary["input"].keys() == {"map", "sequence", "mask"}
+    assert summary["cc_mask"] > 0.5 and None not in summary["geometry"].values()
+
+    refined = program("refine", inputs / "piece.pdb", inputs / "map.mrc", "-o", tmp_path / "refined", "-r", "5")
+    assert (refined.returncode, refined.stdout) == (0, ""), refined.stderr
+    assert left_in(tmp_path / "refined") == REFINED
+    assert read_refine_summary(tmp_path / "refined").keys() == keys(REFINE_SUMMARY)
 
 
 @pytest.mark.slow

@@ -13,8 +13,11 @@ import pytest
 from deepmm_jax.errors import MapError, NothingBuiltError
 
 
-COMMANDS = ("build", "info", "simulate", "evaluate", "demo", "train", "train whole-map", "train secondary-structure")
-HEAVY = set("jax jaxlib flax optax orbax numpy scipy numba gemmi modelcif mrcfile jaxtyping".split())
+COMMANDS = (
+    *("build", "refine", "info", "simulate", "evaluate", "demo"),
+    *("train", "train whole-map", "train secondary-structure"),
+)
+HEAVY = set("jax jaxlib flax optax orbax numpy scipy numba gemmi modelcif mrcfile jaxtyping openmm".split())
 """Each takes longer to import than a reader of --help should wait."""
 
 

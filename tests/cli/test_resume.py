@@ -24,13 +24,16 @@ from reference import stopped_build
 from reference.stopped_build import STAGES, stop_at, use_ideal_evidence
 
 
-QUICK = "tracer = 'tabu'\n[tracing]\ntrajectories = 2\nrounds = 20\n"
-FILES = ("model.cif", "calpha.cif", "models/model_01.cif", "maps/mainchain.mrc", "maps/calpha.mrc")
+QUICK = "tracer = 'tabu'\nuntil = 'calpha'\n[tracing]\ntrajectories = 2\nrounds = 20\n"
+FILES = (
+    *("model.cif", "model.pdb", "calpha.cif", "models/model_01.cif"),
+    *("confidence.csv", "view.cxc", "maps/mainchain.mrc", "maps/calpha.mrc"),
+)
 PLACES = [
     place for stage, function in STAGES.items() for place in (f"in {function}", f"before {stage}.", f"after {stage}.")
 ]
 PLACES[6:6] = ["after mainchain.mrc", "before calpha.mrc"]  # with the evidence
-PLACES += ["before model_01.cif", "before model.cif", "before summary.json"]
+PLACES += ["before calpha.cif", "before model_01.cif", "before model.cif", "before summary.json"]
 
 
 @pytest.fixture
@@ -245,7 +248,7 @@ def test_two_runs_do_not_share_a_folder(command: Callable, build: list[str | Pat
     assert command(*build, "--resume").code == 0
 
 
-@pytest.mark.parametrize("name", ["calpha.mrc", "model_01.cif", "calpha.cif", "model.cif", "summary.json"])
+@pytest.mark.parametrize("name", ["calpha.mrc", "calpha.cif", "model_01.cif", "model.cif", "model.pdb", "summary.json"])
 def test_full_disk_loses_nothing_that_was_written(
     command: Callable, build: list[str | Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ):

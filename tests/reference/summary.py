@@ -1,4 +1,4 @@
-"""summary.json of a run, held against the schema that comes with the program."""
+"""summary.json of a run, held against the schemas that come with the program."""
 
 import json
 from importlib.resources import files
@@ -6,13 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+from referencing import Registry, Resource
 
 
-SCHEMA: dict[str, Any] = json.loads((files("deepmm_jax_cli") / "summary.schema.json").read_text(encoding="utf-8"))
+def _schema(name: str) -> dict[str, Any]:
+    return json.loads((files("deepmm_jax_cli") / name).read_text(encoding="utf-8"))
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """The summary of the run in a folder; raises jsonschema.ValidationError if it does not fit."""
+SCHEMA, REFINE_SCHEMA = _schema("summary.schema.json"), _schema("refine.schema.json")
+_REGISTRY: Registry = Registry().with_resource("summary.schema.json", Resource.from_contents(SCHEMA))
+
+
+def read_summary(folder: Path, schema: dict[str, Any] = SCHEMA) -> dict[str, Any]:
+    """The summary of the `build` in a folder; raises jsonschema.ValidationError if it does not fit."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    jsonschema.validate(summary, SCHEMA, cls=jsonschema.Draft202012Validator)
+    jsonschema.Draft202012Validator(schema, registry=_REGISTRY).validate(summary)
     return summary
+
+
+def read_refine_summary(folder: Path) -> dict[str, Any]:
+    """The same of a `refine`."""
+    return read_summary(folder, REFINE_SCHEMA)

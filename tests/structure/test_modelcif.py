@@ -8,6 +8,7 @@ import gemmi
 import numpy as np
 import pytest
 
+import deepmm_jax
 from deepmm_jax.errors import StructureError
 from deepmm_jax.structure.modelcif import ScoredModel, write_modelcif
 from deepmm_jax.structure.read import count_models, read_chains
@@ -80,6 +81,93 @@ def test_the_categories_hold_what_they_must(tmp_path, models):
     assert "emd_0001.map" in {row["name"] for row in table(block, "ma_data")}
     assert table(block, "software")[0]["name"] == "DeepMM-JAX"
     assert {row["model_type"] for row in table(block, "ma_model_list")} == {"Ab initio model"}
+
+
+ATOM_SITE = set(
+    "group_PDB id type_symbol label_atom_id label_alt_id label_comp_id label_seq_id auth_seq_id pdbx_PDB_ins_code "
+    "label_asym_id Cartn_x Cartn_y Cartn_z occupancy label_entity_id auth_asym_id auth_comp_id B_iso_or_equiv "
+    "pdbx_PDB_model_num".split()
+)
+
+
+def test_every_atom_has_what_other_readers_ask_for(tmp_path):
+    """No other reader is among the test dependencies: the columns that biotite, mdtraj and ChimeraX read are spelt out.
+
+    Every reference from one category to another leads somewhere.
+    """
+    (chain,) = read_chains(EXAMPLE)
+    confidence = np.linspace(0.2, 1.0, len(chain))
+    chain = replace(chain, b_factors=(100 * confidence[chain.residue_of_atom]).astype(np.float32))
+    path = tmp_path / "model.cif"
+    scored = ScoredModel(chains=(chain,), confidence=(confidence,), scores={"MScore": 1.2})
+    write_modelcif(path, [scored], "A title", "map.mrc", openmm="8.6.1")
+    block = gemmi.cif.read(str(path)).sole_block()
+    atoms = table(block, "atom_site")
+    assert len(atoms) == len(chain.atom_names) and set(atoms[0]) == ATOM_SITE
+    assert [row["id"] for row in atoms] == [str(i + 1) for i in range(len(atoms))]
+    assert tuple(row["type_symbol"] for row in atoms) == chain.elements
+    assert {float(row["occupancy"]) for row in atoms} == {1.0}
+    positions = [[float(row[f"Cartn_{axis}"]) for axis in "xyz"] for row in atoms]
+    np.testing.assert_allclose(positions, chain.positions, atol=6e-4)
+    (entity,), (unit,) = table(block, "entity"), table(block, "struct_asym")
+    assert entity["type"] == "polymer" and unit["entity_id"] == entity["id"]
+    assert {row["label_asym_id"] for row in atoms} == {unit["id"]}
+    assert {row["label_entity_id"] for row in atoms} == {entity["id"]}
+    named = {row["num"]: row["mon_id"] for row in table(block, "entity_poly_seq")}
+    assert all(named[row["label_seq_id"]] == row["label_comp_id"] for row in atoms)
+    assert {row["mon_id"] for row in table(block, "entity_poly_seq")} <= {
+        row["id"] for row in table(block, "chem_comp")
+    }
+    assert {row["symbol"] for row in table(block, "atom_type")} == set(chain.elements)
+
+    metrics = {row["id"]: row for row in table(block, "ma_qa_metric")}
+    assert {(row["name"], row["mode"]) for row in metrics.values()} == {("confidence", "local"), ("MScore", "global")}
+    local, whole = table(block, "ma_qa_metric_local"), table(block, "ma_qa_metric_global")
+    assert len(local) == len(chain) and len(whole) == 1
+    assert metrics[local[0]["metric_id"]]["mode"] == "local" and metrics[whole[0]["metric_id"]]["mode"] == "global"
+    for row in local:
+        assert (row["label_asym_id"], row["label_comp_id"]) == (unit["id"], named[row["label_seq_id"]])
+    b_factors = {row["label_seq_id"]: float(row["B_iso_or_equiv"]) for row in atoms}
+    for row in local:
+        assert 100 * float(row["metric_value"]) == pytest.approx(b_factors[row["label_seq_id"]], abs=0.06)
+
+
+def test_the_protocol_names_every_step_and_its_software(tmp_path, models):
+    (chain,) = read_chains(EXAMPLE)
+    built = ScoredModel(chains=(chain,))
+    path = tmp_path / "model.cif"
+
+    def steps(model: ScoredModel, **made: str) -> list[tuple[str, str, str, str]]:
+        write_modelcif(path, [model], "A title", "map.mrc", **made)
+        block = gemmi.cif.read(str(path)).sole_block()
+        software = {row["pdbx_ordinal"]: (row["name"], row["version"]) for row in table(block, "software")}
+        groups = {row["group_id"]: software[row["software_id"]] for row in table(block, "ma_software_group")}
+        data: dict[str, set[str]] = {}
+        for row in table(block, "ma_data_group"):
+            data.setdefault(row["group_id"], set()).add(row["data_id"])
+        rows = table(block, "ma_protocol_step")
+        for earlier, later in zip(rows, rows[1:]):
+            made_there, used = (
+                data[row[key]] for row, key in ((earlier, "output_data_group_id"), (later, "input_data_group_id"))
+            )
+            assert made_there < used, "each step takes what the one before it made"
+        (final,) = {row["data_id"] for row in table(block, "ma_model_list")}
+        assert final in data[rows[-1]["output_data_group_id"]]
+        return [(row["method_type"], row["step_name"], *groups[row["software_group_id"]]) for row in rows]
+
+    here = ("DeepMM-JAX", deepmm_jax.__version__)
+    tracing = ("modeling", "De novo model building: C-alpha", *here)
+    placing = ("modeling", "Backbone and side chains in the density", *here)
+    minimising = ("model refinement", "Energy minimisation in the density", "OpenMM", "8.6.1")
+    assert steps(models[0]) == [tracing]
+    assert steps(built) == [tracing, placing]
+    assert steps(built, openmm="8.6.1") == [tracing, placing, minimising]
+    assert table(gemmi.cif.read(str(path)).sole_block(), "ma_model_list")[0]["model_type"] == "Ab initio model"
+    assert steps(built, starting_model="mine.pdb", openmm="8.6.1") == [placing, minimising]
+    block = gemmi.cif.read(str(path)).sole_block()
+    (listed,) = table(block, "ma_model_list")
+    assert (listed["model_type"], listed["model_type_other_details"]) == ("Other", "Refined from a given model")
+    assert {row["name"] for row in table(block, "ma_data")} >= {"map.mrc", "mine.pdb"}
 
 
 def test_all_atoms_and_copies_of_a_chain(tmp_path):

@@ -132,9 +132,9 @@ def test_models_and_the_whole_sequence_are_in_the_pdb_file(tmp_path):
 def test_what_a_pdb_file_cannot_hold_is_refused(tmp_path):
     path = tmp_path / "a.pdb"
     near = calpha_chain("A", "AC", np.zeros((2, 3), np.float32))
-    with pytest.raises(StructureError, match="write mmCIF"):
+    with pytest.raises(StructureError, match="use mmCIF"):
         write_pdb(path, [[calpha_chain("AA", "AC", np.zeros((2, 3), np.float32))]])
-    with pytest.raises(StructureError, match="write mmCIF"):
+    with pytest.raises(StructureError, match="use mmCIF"):
         write_pdb(path, [[near, near]])
     with pytest.raises(StructureError, match="chain A, a coordinate"):
         write_pdb(path, [[calpha_chain("A", "AC", np.full((2, 3), 20000.0, np.float32))]])

@@ -1,15 +1,12 @@
 """Lengths and torsions, of NumPy or JAX arrays alike, with gradients where they degenerate."""
 
-from typing import TypeVar
+from typing import Any
 
-import jax
-import numpy as np
 from jaxtyping import Float
 
 
-A = TypeVar("A", jax.Array, np.ndarray)
-Vector = Float[A, "*#batch 3"]
-Scalar = Float[A, "*#batch"]
+Vector = Float[Any, "*#batch 3"]
+Scalar = Float[Any, "*#batch"]
 
 
 def norm(vector: Vector) -> Scalar:

@@ -1,0 +1,135 @@
+"""All atoms of a model moved to where the force field and the map want them.
+
+The paper minimises in Amber14 in vacuum with the backbone held. Here the map is one of the forces by default; a first
+descent lets atoms that overlap pass each other, a second one is in the whole force field.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import openmm
+from jaxtyping import Bool, Float
+from openmm import unit
+
+from deepmm_jax.allatom.density_force import density_force
+from deepmm_jax.allatom.force_field import ANGSTROM, CA, C, ForceField, N, cpu, force_field, soft_repulsion
+from deepmm_jax.allatom.ramachandran import residue_classes
+from deepmm_jax.allatom.restraint_forces import hand_force, planarity_force, position_force, ramachandran_force
+from deepmm_jax.allatom.values import CB, AllAtomModel
+from deepmm_jax.config import MinimisationConfig
+from deepmm_jax.density.map import DensityMap
+from deepmm_jax.structure.residue_atoms import dihedral
+
+
+TOLERANCE = 10
+"""kJ/mol/nm: root mean square force where a descent ends."""
+SOFT_STEPS = 100
+"""Of the first descent at most."""
+ALWAYS, SOFT, HARD = range(3)
+"""Groups of forces: of both descents, of the first, of the second."""
+TWISTED = 30.0
+"""Degrees that ω may be away from 0 and 180."""
+
+_log = logging.getLogger(__name__)
+
+
+def minimise(
+    chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+) -> list[AllAtomModel]:
+    """The chains of one model, whole residues, minimised together in the force field and the map.
+
+    Hydrogens are added and dropped again. The same input gives the same output. A chain in which a residue turned D or
+    a peptide left its plane comes back as it was, and so do all if anything fails; a warning in the log tells.
+    """
+    if not config.enabled or not any(chain.mask.any() for chain in chains):
+        return list(chains)
+    try:
+        field = force_field(chains, config.cutoff, neutral=config.charges == "softened")
+        positions = _descended(field, chains, density, config)
+    except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
+        _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
+        return list(chains)
+    moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
+    kept = []
+    for number, (chain, new, joined) in enumerate(zip(chains, moved, field.joined), start=1):
+        sound = _is_sound(chain, new, joined)
+        if not sound:
+            _log.warning("Chain %d of %d is not minimised: its stereochemistry would suffer", number, len(chains))
+        kept.append(new if sound else chain)
+    return kept
+
+
+def _descended(
+    field: ForceField, chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+) -> Float[np.ndarray, "p 3"]:
+    """Positions (Å) of all particles in the minimum."""
+    field.nonbonded.setForceGroup(HARD)
+    added = [(force, ALWAYS) for force in _restraints(field, chains, config)]
+    added.append((soft_repulsion(field.nonbonded), SOFT))
+    if density is not None and config.density:
+        atoms = np.concatenate([particles[particles >= 0] for particles in field.particles])
+        pull = density_force(density, field.positions, atoms, config.density)
+        added += [] if pull is None else [(pull, ALWAYS)]
+    for force, group in added:
+        force.setForceGroup(group)
+        field.system.addForce(force)
+    integrator = openmm.VerletIntegrator(0.001)
+    context = openmm.Context(field.system, integrator, cpu())
+    context.setPositions(ANGSTROM * field.positions)
+    for groups, steps in (({ALWAYS, SOFT}, SOFT_STEPS), ({ALWAYS, HARD}, config.steps)):
+        integrator.setIntegrationForceGroups(groups)
+        openmm.LocalEnergyMinimizer.minimize(context, TOLERANCE, steps)
+    return context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom)
+
+
+def _restraints(field: ForceField, chains: Sequence[AllAtomModel], config: MinimisationConfig) -> list[openmm.Force]:
+    held, torsions, classes, peptides, omega, corners = [], [], [], [], [], []
+    for chain, particles, joined in zip(chains, field.particles, field.joined):
+        built = chain.mask.any(axis=1)
+        held.append(particles[built][:, [CA] if config.restrained == "calpha" else [N, CA, C]].ravel())
+        corners.append(particles[chain.mask[:, CB]][:, [CA, N, C, CB]])
+        n, ca, c = particles[:, N], particles[:, CA], particles[:, C]
+        second = np.flatnonzero(joined)
+        peptides.append(np.stack([ca[second - 1], c[second - 1], n[second], ca[second]], axis=1))
+        omega.append(_omega(chain.positions, joined)[second])
+        inner = np.flatnonzero(joined & np.append(joined[1:], False))
+        torsions.append(np.stack([c[inner - 1], n[inner], ca[inner], c[inner], n[inner + 1]], axis=1))
+        classes.append(residue_classes(chain.letters)[inner])
+    atoms = np.concatenate(held)
+    forces: list[openmm.Force] = [position_force(atoms, field.positions[atoms], config.restraint)]
+    if config.torsions:
+        forces.append(ramachandran_force(np.concatenate(torsions), np.concatenate(classes), config.torsions))
+    if config.planarity:
+        forces.append(planarity_force(np.concatenate(peptides), np.concatenate(omega), config.planarity))
+    return [*forces, hand_force(np.concatenate(corners))]
+
+
+def _moved(chain: AllAtomModel, places: np.ndarray, positions: np.ndarray) -> AllAtomModel:
+    new = np.where((places >= 0)[..., None], positions[places], np.nan)
+    return replace(chain, positions=new.astype(np.float32))
+
+
+def _omega(positions: Float[np.ndarray, "n 14 3"], joined: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    """ω of the peptide before each residue in degrees, NaN without one."""
+    ca, c = np.roll(positions[:, CA], 1, axis=0), np.roll(positions[:, C], 1, axis=0)
+    return np.where(joined, dihedral(ca, c, positions[:, N], positions[:, CA]), np.nan)
+
+
+def _is_sound(before: AllAtomModel, after: AllAtomModel, joined: Bool[np.ndarray, "n"]) -> bool:
+    """Whether all atoms have a place, no L residue turned D, no peptide but of a proline cis, and none out of plane."""
+    if not np.isfinite(after.positions[after.mask]).all():
+        return False
+    volume, new_volume = _volume(before.positions), _volume(after.positions)
+    omega, new_omega = (np.abs(_omega(model.positions, joined)) for model in (before, after))
+    flipped = (omega > 90) & (new_omega < 90) & (np.array(list(before.letters)) != "P")
+    away, new_away = np.minimum(omega, 180 - omega), np.minimum(new_omega, 180 - new_omega)
+    twisted = (new_away > TWISTED) & (new_away > away)
+    return not (((volume > 0) & (new_volume < 0)).any() or flipped.any() or twisted.any())
+
+
+def _volume(positions: Float[np.ndarray, "n 14 3"]) -> Float[np.ndarray, "n"]:
+    """(N − Cα) · (C − Cα) × (Cβ − Cα), Å³, positive of L residues; NaN of glycine."""
+    n, ca, c, beta = (positions[:, atom] for atom in (N, CA, C, CB))
+    return ((n - ca) * np.cross(c - ca, beta - ca)).sum(axis=-1)

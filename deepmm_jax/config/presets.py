@@ -1,0 +1,96 @@
+"""Everything that `build` can be told, and the presets."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from deepmm_jax.config.allatom import PAPER_RESTRAINTS, MinimisationConfig
+from deepmm_jax.config.calpha import AlignmentConfig, RefinementConfig, ThreadingConfig, TracingConfig, TypingConfig
+from deepmm_jax.config.settings_file import read_toml, replace_fields
+from deepmm_jax.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """Everything that `build` can be told."""
+
+    until: Literal["evidence", "calpha", "allatom"] = "allatom"
+    """The last stage; `pipeline.build_model` goes to Cα at least."""
+    network: str = "experimental"
+    """Name or folder of the whole-map network's checkpoint."""
+    contour: float | None = None
+    """Recommended contour level in the units of the map; voxels below half of it are not traced (section 2.2)."""
+    resampling: Literal["sinc", "cubic", "trilinear"] = "sinc"
+    """Interpolation to 1 Å voxels; the paper's is trilinear."""
+    rotations: Literal[1, 4, 24] = 1
+    """Turns of the map over which the network's answers are averaged; the time grows with them."""
+    tracer: Literal["threading", "tabu", "both"] = "threading"
+    """How Cα are traced: the sequence threaded through candidates; tabu search and alignment, as in the paper; or
+    both, the models of the paper's tracer being further starts of the threading."""
+    threading: ThreadingConfig = field(default_factory=ThreadingConfig)
+    typing: TypingConfig = field(default_factory=TypingConfig)
+    tracing: TracingConfig = field(default_factory=TracingConfig)
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    minimisation: MinimisationConfig = field(default_factory=MinimisationConfig)
+
+
+_PAPER_TYPING = TypingConfig(pool_radius=0.0, vote=False)
+_PAPER_ALIGNMENT = AlignmentConfig(recurrence="greedy", match="matrices", end_gap=None)
+_PAPER_REFINEMENT = RefinementConfig(enabled=False)
+
+_PAPER_TRACING = TracingConfig(threshold=0.0, bandwidth=2.0)
+_PAPER_SIMULATED = BuildConfig(
+    network="simulated",
+    resampling="trilinear",
+    tracer="tabu",
+    typing=_PAPER_TYPING,
+    tracing=replace(_PAPER_TRACING, local_radius=(5.0,), keep_length=(0.5,), rounds=(100,)),
+    alignment=_PAPER_ALIGNMENT,
+    refinement=_PAPER_REFINEMENT,
+    minimisation=PAPER_RESTRAINTS,
+)
+_PAPER_EXPERIMENTAL = replace(
+    _PAPER_SIMULATED,
+    network="experimental",
+    tracing=replace(
+        _PAPER_TRACING, local_radius=(5.0, 7.5, 10.0), keep_length=(0.5, 1.0, 1.5), rounds=(2500, 5000, 7500)
+    ),
+)
+_PAPER_EMDB = replace(
+    _PAPER_EXPERIMENTAL,
+    tracing=replace(_PAPER_TRACING, local_radius=(10.0,), keep_length=(0.5, 1.0), rounds=(2500, 5000)),
+)
+
+PRESETS = {
+    "experimental": BuildConfig(network="experimental"),
+    "simulated": BuildConfig(network="simulated"),
+    "paper-simulated": _PAPER_SIMULATED,
+    "paper-experimental": _PAPER_EXPERIMENTAL,
+    "paper-emdb": _PAPER_EMDB,
+}
+"""Settings by name. The `paper-*` ones trace, align and minimise as section 2.5 says, on the evidence of the whole-map
+network: one search for simulated maps, 27 for 30 experimental maps, 4 for the maps of the EMDB."""
+
+
+def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:
+    """Settings of a preset, changed by a TOML file and then by keywords (None means not given).
+
+    The file has the fields of `BuildConfig`, with tables `[threading]`, `[tracing]`, `[typing]`, `[alignment]`,
+    `[refinement]` and `[minimisation]`. Keywords are `network`, `contour`, `rotations`, `until`, `models`,
+    `full_length`, `minimise`. Raises ConfigError for a preset, field or value that cannot be used.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
+    config = PRESETS[preset] if file is None else replace_fields(PRESETS[preset], read_toml(file), str(file))
+    plain = ("network", "contour", "rotations", "until")
+    top = {name: changes[name] for name in plain if changes.get(name) is not None}
+    alignment: dict[str, Any] = {}
+    if changes.get("models") is not None:
+        alignment["models"] = changes["models"]
+    if changes.get("full_length"):  # only the paper's tracer builds every residue, evidence or not
+        top["tracer"] = "tabu"
+        alignment["end_gap"] = None
+    if changes.get("minimise") is not None:
+        top["minimisation"] = replace(config.minimisation, enabled=changes["minimise"])
+    return replace(config, **top, alignment=replace(config.alignment, **alignment))
