@@ -22,15 +22,18 @@ import numpy as np
 from evidence import BINS, experimental_map, load_simulator
 from scipy.spatial import KDTree
 
+from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.assessment.evidence import evidence_figures
+from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.assessment.report import evaluate_model
 from deepmm_jax.config import BuildConfig, build_config
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import NothingBuiltError
+from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.secondary_structure import predict_secondary_structure
-from deepmm_jax.pipeline import build_chains, map_evidence
+from deepmm_jax.pipeline import build_atoms, build_chains, map_evidence, minimise_best
 from deepmm_jax.sequence.fasta import profiles_from_fasta
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
@@ -53,12 +56,12 @@ def main() -> None:
     parser.add_argument("--chains", type=int, default=20, help="how many of the split, shared among the resolutions")
     parser.add_argument("--checkpoint", help="whole-map network instead of the preset's")
     parser.add_argument("--config", type=Path, help="TOML file with settings")
-    parser.add_argument("--evidence-only", action="store_true")
+    parser.add_argument("--until", choices=["evidence", "calpha", "allatom"], default="calpha")
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/…)")
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     preset = "simulated" if arguments.kind == "simulated" else "experimental"
-    config = build_config(preset, file=arguments.config, network=arguments.checkpoint)
+    config = build_config(preset, file=arguments.config, network=arguments.checkpoint, until=arguments.until)
     measure = {"simulated": simulated_case, "simulated-experimental": experimental_case, "real": real_case}[
         arguments.kind
     ]
@@ -72,10 +75,10 @@ def main() -> None:
         names = (data / "lists" / f"{arguments.list}.txt").read_text().split()
     rows = {}
     for name in names:
-        rows[name] = measure(data, name, config, arguments.evidence_only)
+        rows[name] = measure(data, name, config)
         print(name, json.dumps(rows[name]), flush=True)
     result = {
-        "command": f"python benchmarks/accuracy.py {arguments.kind} {which}",
+        "command": f"python benchmarks/accuracy.py {arguments.kind} {which} --until {arguments.until}",
         "network": config.network,
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numpy")},
@@ -90,13 +93,13 @@ def main() -> None:
     path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def simulated_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
+def simulated_case(data: Path, name: str, config: BuildConfig) -> dict[str, Any]:
     """One chain simulated at 5 Å."""
     (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
     density = simulate_map(chain.positions, chain.atomic_numbers, 5.0)
     states = predict_secondary_structure(chain.sequence)
     profile = SequenceProfile(name=name, letters=chain.sequence, secondary_structure=states)
-    return measure_case(density, [profile], [chain], config, evidence_only)
+    return measure_case(density, [profile], [chain], config)
 
 
 def shared_among_bins(data: Path, split: str, count: int) -> list[str]:
@@ -108,7 +111,7 @@ def shared_among_bins(data: Path, split: str, count: int) -> list[str]:
     return [f"{name} {'-'.join(map(str, BINS[1:][k % 5]))}" for k, name in enumerate(by_length)]
 
 
-def experimental_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
+def experimental_case(data: Path, name: str, config: BuildConfig) -> dict[str, Any]:
     """One chain as `simulated-experimental-v1` shows it, at a resolution of its bin."""
     name, resolutions = name.split()
     (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
@@ -117,7 +120,7 @@ def experimental_case(data: Path, name: str, config: BuildConfig, evidence_only:
     density = experimental_map(chain, rng.uniform(low, high), load_simulator(), rng)
     states = predict_secondary_structure(chain.sequence)
     profile = SequenceProfile(name=name, letters=chain.sequence, secondary_structure=states)
-    return measure_case(density, [profile], [chain], config, evidence_only)
+    return measure_case(density, [profile], [chain], config)
 
 
 def by_resolution(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -130,7 +133,7 @@ def by_resolution(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, float]
     return table
 
 
-def real_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -> dict[str, Any]:
+def real_case(data: Path, name: str, config: BuildConfig) -> dict[str, Any]:
     """One real map with the FASTA file that came with it; "emd1461_vp6_trimer:A" is the density around one chain."""
     name, _, copy = name.partition(":")
     folder = data / "maps"
@@ -139,7 +142,7 @@ def real_case(data: Path, name: str, config: BuildConfig, evidence_only: bool) -
     if copy:
         reference = [chain for chain in reference if chain.name == copy]
         density = zoned(density, reference[0])
-    return measure_case(density, profiles, reference, config, evidence_only)
+    return measure_case(density, profiles, reference, config)
 
 
 def zoned(density: DensityMap, chain: Chain) -> DensityMap:
@@ -154,21 +157,20 @@ def measure_case(
     profiles: list[SequenceProfile],
     reference: list[Chain],
     config: BuildConfig,
-    evidence_only: bool,
 ) -> dict[str, Any]:
     """Build and compare; figures of the model, of the evidence, and seconds by stage."""
-    seconds: dict[str, float] = {}
+    timings: dict[str, float] = {}
 
-    def watch(stage: str, value: Any, taken: float, *, restored: bool = False) -> None:
+    def watch(stage: str, value: Any, seconds: float, *, restored: bool = False) -> None:
         if value is not None:
-            seconds[stage] = round(taken, 2)
+            timings[stage] = round(seconds, 2)
 
     run = StageRunner(observer=watch)
     started = time.perf_counter()
     evidence = map_evidence(density, sum(map(len, profiles)), config, run=run)
     found = evidence_figures(evidence, reference, pool_radius=config.typing.pool_radius)
-    figures: dict[str, Any] = {"evidence": {k: round(v, 4) for k, v in found.items()}, "seconds": seconds}
-    if evidence_only:
+    figures: dict[str, Any] = {"evidence": {k: round(v, 4) for k, v in found.items()}, "seconds": timings}
+    if config.until == "evidence":
         return figures
     try:
         models = build_chains(evidence, profiles, config, run=run)
@@ -188,6 +190,32 @@ def measure_case(
     ]
     figures["model"] = {k: round(v, 4) if isinstance(v, float) else v for k, v in ranks[0].items()}
     figures["best_tm_score_of_ten"] = round(max(float(row["tm_score"] or 0) for row in ranks), 4)
+    if config.until == "allatom":
+        figures["atoms"] = atom_figures(density, evidence, profiles, models, reference, config, run)
+    return figures
+
+
+def atom_figures(
+    density: DensityMap,
+    evidence: Evidence,
+    profiles: list[SequenceProfile],
+    models: list[CalphaModels],
+    reference: list[Chain],
+    config: BuildConfig,
+    run: StageRunner,
+) -> dict[str, Any]:
+    """RMSDs and stereochemistry of the best model with all its atoms, minimised, and before that."""
+    placed = build_atoms(density, evidence, profiles, models, config, run=run)
+    whole = minimise_best(density, placed, config, run=run)
+    figures: dict[str, Any] = {}
+    for when, atoms in (("placed", placed), ("minimised", whole)):
+        chains = [ranked[0].chain(chr(65 + c)) for c, ranked in enumerate(atoms) if ranked[0].mask.any()]
+        found = evaluate_model(chains, reference)
+        rmsds = {key: found[key] for key in ("ca_rmsd", "backbone_rmsd", "all_atom_rmsd")}
+        figures[when] = {
+            key: round(value, 4) if isinstance(value, float) else value
+            for key, value in (rmsds | geometry_figures(chains)).items()
+        }
     return figures
 
 
@@ -211,6 +239,14 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
     for key in ("coverage", "residue_match", "sequence_match"):
         summary[key] = round(float(np.mean([row["model"][key] or 0.0 for row in built])), 4)
+    if all("atoms" in row for row in built):
+        summary["atoms"] = {
+            when: {
+                key: round(float(np.mean([row["atoms"][when][key] or 0.0 for row in built])), 4)
+                for key in built[0]["atoms"][when]
+            }
+            for when in built[0]["atoms"]
+        }
     return summary
 
 
