@@ -24,7 +24,8 @@ _NEAREST = {
     "BS": 3.2, "SS": 3.6,
 }  # fmt: skip
 """Å. Of 120 training chains (X-ray, 1.6 Å or better, B below 30 Å²) were counted the pairs with a side-chain atom, two
-residues or more apart: here they are a third as dense as at 4.2 to 5 Å. Cysteine counts as methionine."""
+residues or more apart: here they are a third as dense as at 4.2 to 5 Å. Found to 0.1 Å by
+`benchmarks/contact_distances.py`, but for sulphur: its distances lie between those with and without cysteine."""
 _BONDING = {"DA", "DB", "AB", "BB"}
 
 _FLAT = {"D": "CG", "E": "CD", "N": "CG", "P": "N", "Q": "CD", "R": "CZ"} | dict.fromkeys(
@@ -40,7 +41,8 @@ DISULFIDE, DISULFIDE_CHORD, DISULFIDE_GAIN = 2.04, 3.05, 6.0
 """Å between bonded sulphurs and from a Cβ to the sulphur beyond (104°); what the bond gains."""
 
 
-def _kind(letter: str, name: str) -> int:
+def atom_kind(letter: str, name: str) -> int:
+    """Index in `KINDS` of an atom of a residue type."""
     if name in _BOTH.get(letter, "").split():
         kind = "B"
     elif name == "C" or name in _FLAT.get(letter, "").split():
@@ -55,7 +57,7 @@ def _kind(letter: str, name: str) -> int:
 def _tables() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     kinds = np.full((len(LETTERS), MOST_ATOMS), NOTHING, np.int32)
     for row, letter in zip(kinds, LETTERS):
-        row[: len(ATOMS[letter])] = [_kind(letter, name) for name in ATOMS[letter]]
+        row[: len(ATOMS[letter])] = [atom_kind(letter, name) for name in ATOMS[letter]]
     nearest, gain = np.zeros((2, NOTHING + 1, NOTHING + 1), np.float32)
     for i, one in enumerate(KINDS.replace("G", "S")):
         for j, other in enumerate(KINDS.replace("G", "S")):

@@ -9,6 +9,7 @@ import pytest
 from deepmm_jax.evidence.volumes import TypedPoints
 from deepmm_jax.threading.field import likely_path, settle
 from deepmm_jax.threading.geometry import ANGLES
+from deepmm_jax.threading.models import merged
 from deepmm_jax.threading.scores import (
     CLASH_DISTANCE,
     LONGEST_STEP,
@@ -17,6 +18,7 @@ from deepmm_jax.threading.scores import (
     marked_pairs,
     score_problem,
 )
+from deepmm_jax.threading.search import ThreadedChain
 from deepmm_jax.threading.walks import LEAST, find_walks, occupancies
 from reference.threading_stretch import Stretch
 
@@ -103,3 +105,14 @@ def test_the_field_settles_on_the_true_chain(stretch: Stretch):
     assert (away < 1.5).mean() > 0.95
     path = likely_path(occupied)
     assert len(np.unique(path)) == len(path)
+
+
+def test_merging_puts_together_what_two_chains_have_right(stretch: Stretch):
+    problem = score_problem(stretch.candidates, stretch.bonds, stretch.points, stretch.profile, fitted_weights())
+    away = np.linalg.norm(stretch.candidates.positions[:, None] - stretch.calpha[None], axis=2)
+    true, n = away.argmin(axis=0), len(stretch.calpha)
+    halves = [np.where(np.arange(n) < n // 2 + 1, true, -1), np.where(np.arange(n) >= n // 2, true, -1)]
+    narrow = merged(problem, [ThreadedChain(0.0, half) for half in halves])
+    assert np.isfinite(narrow.bonds).sum() == n - 1
+    occupied = settle(narrow, find_walks(narrow), seed=0)
+    assert (occupied.argmax(axis=1) == true).mean() > 0.98
