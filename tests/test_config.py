@@ -117,6 +117,8 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
         ("[tracing]\nrounds = []", r"rounds is \[\] and must be a number or an array of some"),
         ("[tracing]\nlocal_radius = ['far']", "local_radius is 'far' and must be a number"),
         ("[tracing]\nrounds = true", "rounds is True and must be a whole number above 0"),
+        ("[threading]\nmerges = -1", "merges is -1 and must be a whole number, 0 or more"),
+        ("[threading]\nfields = 0\nsearches = 0", "fields and searches of threading are both 0"),
         ("[alignment]\nmodels = 0", "models is 0 and must be a whole number above 0"),
         ("[tracing]\nbandwidth = nan", "bandwidth is nan and must be a number"),
         ("[alignment]\nend_gap = 'none'", "end_gap is 'none' and must be a number"),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal, NamedTuple
 
-from deepmm_jax.config.ranges import COUNT, SHARE, WEIGHT, check_ranges
+from deepmm_jax.config.ranges import COUNT, SHARE, WEIGHT, Whole, check_ranges
 from deepmm_jax.constants import CALPHA_DISTANCES
 from deepmm_jax.errors import ConfigError
 
@@ -153,11 +153,11 @@ class ThreadingConfig:
     Which models are kept `AlignmentConfig` says (`redundancy_rmsd`, `models`), whatever the tracer.
     """
 
-    fields: int = 6
+    fields: Whole = 6
     """Runs of deterministic annealing from different seeds; each gives one model, and one read backwards."""
-    merges: int = 2
+    merges: Whole = 2
     """Further runs, on the bonds of all chains found so far."""
-    searches: int = 0
+    searches: Whole = 0
     """Hot searches that begin with the longest path of the best bonds; as many models again."""
     moves: int = 1000
     """Moves that each of these tries, for every residue of the sequence."""
@@ -169,7 +169,7 @@ class ThreadingConfig:
     """Temperature at the start of a cool one: little of what it begins with is lost."""
     cold: float = 0.4
     """At the end of either."""
-    proposals: int = 4
+    proposals: Whole = 4
     """Models of the paper's tracer, the best first, from which further searches start (`tracer = "both"`)."""
 
     def __post_init__(self) -> None:

@@ -1,13 +1,16 @@
 """Ranges of settings, and what is said of one that leaves its own."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from deepmm_jax.errors import ConfigError
 
 
 Ranges = Mapping[str, tuple[int | float, int | float, str]]
 """By setting: least and greatest value, and the unit."""
+
+Whole = Annotated[int, "0 or more"]
+"""The type of a number that may be 0; other whole numbers may not."""
 
 COUNT = (1, 100_000, "")
 SHARE = (0.0, 1.0, "")

@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from deepmm_jax.errors import ConfigError
 
@@ -23,7 +23,7 @@ def replace_fields(config: Any, values: dict[str, Any], where: str) -> Any:
 
     Raises ConfigError, which names `where` the values stood, for a field that does not exist or an unfit value.
     """
-    kinds = get_type_hints(type(config))
+    kinds = get_type_hints(type(config), include_extras=True)
     new: dict[str, Any] = {}
     for name, value in values.items():
         if name not in kinds:
@@ -59,6 +59,10 @@ def _value(value: Any, kind: Any, where: str) -> Any:
         wanted = f"an array of {len(parts)} numbers"
         if isinstance(value, list) and len(value) == len(parts) and all(map(_is_number, value)):
             return tuple(map(float, value))
+    elif get_origin(kind) is Annotated:
+        wanted = "a whole number, 0 or more"
+        if type(value) is int and value >= 0:
+            return value
     elif kind is int:
         wanted = "a whole number above 0"
         if type(value) is int and value > 0:  # True is an int by isinstance
