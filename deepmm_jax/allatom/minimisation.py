@@ -29,6 +29,8 @@ SOFT_STEPS = 100
 """Of the first descent at most."""
 ALWAYS, SOFT, HARD = range(3)
 """Groups of forces: of both descents, of the first, of the second."""
+FIRM = 100.0
+"""kcal/mol: `planarity` of a second try, if a peptide turned over in the first."""
 TWISTED = 30.0
 """Degrees that ω may be away from 0 and 180."""
 
@@ -40,25 +42,27 @@ def minimise(
 ) -> list[AllAtomModel]:
     """The chains of one model, whole residues, minimised together in the force field and the map.
 
-    Hydrogens are added and dropped again. The same input gives the same output. A chain in which a residue turned D or
-    a peptide left its plane comes back as it was, and so do all if anything fails; a warning in the log tells.
+    Hydrogens are added and dropped again. The same input gives the same output. If a residue turned D or a peptide left
+    its plane, it is done once more with peptides held firmly; a chain in which it happens again comes back as it was,
+    and so do all if anything fails: a warning in the log tells.
     """
     if not config.enabled or not any(chain.mask.any() for chain in chains):
         return list(chains)
-    try:
-        field = force_field(chains, config.cutoff, neutral=config.charges == "softened")
-        positions = _descended(field, chains, density, config)
-    except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
-        _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
-        return list(chains)
-    moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
-    kept = []
-    for number, (chain, new, joined) in enumerate(zip(chains, moved, field.joined), start=1):
-        sound = _is_sound(chain, new, joined)
-        if not sound:
-            _log.warning("Chain %d of %d is not minimised: its stereochemistry would suffer", number, len(chains))
-        kept.append(new if sound else chain)
-    return kept
+    moved, sound = list(chains), [False]
+    for settings in (config, replace(config, planarity=FIRM)) if config.planarity else (config,):
+        try:
+            field = force_field(chains, settings.cutoff, neutral=settings.charges == "softened")
+            positions = _descended(field, chains, density, settings)
+        except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
+            _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
+            return list(chains)
+        moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
+        sound = [_is_sound(*chain) for chain in zip(chains, moved, field.joined)]
+        if all(sound):
+            break
+    for number in np.flatnonzero(~np.array(sound)) + 1:
+        _log.warning("Chain %d of %d is not minimised: its stereochemistry would suffer", number, len(chains))
+    return [new if good else chain for chain, new, good in zip(chains, moved, sound)]
 
 
 def _descended(
