@@ -35,14 +35,15 @@ test: coverage test-slow
 test-fast: install
 	$(PYTEST) -m "not slow"
 
+# One file may hold most of their time: whoever is done takes over tests of the other.
 test-slow: install
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --dist worksteal
 
 # Tracing makes tests half as slow again, so the slow ones go without.
 coverage: install
 	$(PYTEST) -m "not slow" --cov --cov-report=term-missing
 
-# Map to Cα model of the example that ships with the program.
+# Map to all atoms of the example that ships with the program.
 demo: install
 	$(BIN)/deepmm-jax demo
 

@@ -30,8 +30,9 @@ def main(folder: Path, picture: Path) -> None:
     axes[0].set_title("5 Å map (projection)")
     axes[1].imshow(density.data.sum(axis=2).T, origin="lower", extent=extent, cmap="gray_r", alpha=0.25)
     trace = model.calpha
+    confidence = model.b_factors[[name == "CA" for name in model.atom_names]]
     axes[1].plot(*trace[:, :2].T, color="0.4", linewidth=1)
-    points = axes[1].scatter(*trace[:, :2].T, c=model.b_factors, cmap="RdYlBu", vmin=0, vmax=100, s=16, zorder=3)
+    points = axes[1].scatter(*trace[:, :2].T, c=confidence, cmap="RdYlBu", vmin=0, vmax=100, s=16, zorder=3)
     figure.colorbar(points, ax=axes[1], label="confidence × 100", shrink=0.8)
     axes[1].set_title("model by confidence")
     axes[2].plot(*crystal.calpha[:, :2].T, color="tab:orange", linewidth=3, alpha=0.6, label="crystal structure")
