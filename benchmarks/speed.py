@@ -1,4 +1,4 @@
-"""Seconds by stage from a map to ranked Cα models, first run (with compilation) and second run apart.
+"""Seconds by stage from a map to ranked models, the best one minimised; first run (with compilation) and second apart.
 
     python benchmarks/speed.py [STRUCTURE ...]
 

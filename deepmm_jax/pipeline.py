@@ -69,7 +69,7 @@ def build_model(
 ) -> list[ChainModels]:
     """Ranked models of every chain of a map.
 
-    The same input, configuration and seed give the same models. Raises MapError, CheckpointError or
+    The same input, configuration and seed give the same models on one machine. Raises MapError, CheckpointError or
     NothingBuiltError.
     """
     evidence = map_evidence(density, sum(len(chain) for chain in chains), config, run=run)

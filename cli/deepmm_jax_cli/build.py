@@ -6,14 +6,28 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deepmm_jax_cli.options import ORIGIN_HELP, Device, Origin, Preset, check_resolution, select_device
+from deepmm_jax_cli.options import (
+    Config,
+    DeviceOption,
+    MapArgument,
+    Origin,
+    OriginOption,
+    Overwrite,
+    Preset,
+    Quiet,
+    Resolution,
+    Threads,
+    Verbose,
+    check_resolution,
+    select_device,
+)
 
 
 def build(
-    map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")],
+    map_path: MapArgument,
     sequence: Annotated[Path, typer.Option("--sequence", "-s", help="FASTA file, one record a chain.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")],
-    resolution: Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")] = None,
+    resolution: Resolution = None,
     contour: Annotated[
         float | None,
         typer.Option("--contour", "-c", help="Recommended contour level; density below half of it is dropped."),
@@ -43,16 +57,16 @@ def build(
         Literal["confidence", "fitted"],
         typer.Option(help="B column: confidence × 100, or the one B that fits the map best (needs --resolution)."),
     ] = "confidence",
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    config: Config = None,
     checkpoint: Annotated[str | None, typer.Option(help="Whole-map network: folder or shipped name.")] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
+    device: DeviceOption = "auto",
+    threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
-    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
+    origin: OriginOption = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Use the stages that an earlier run finished.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Build ranked models of the chains of a FASTA file into a density map: Cα, then all heavy atoms."""
     select_device(device, threads)

@@ -6,15 +6,18 @@ from typing import Annotated
 
 import typer
 
-from deepmm_jax_cli.options import ORIGIN_HELP, Origin
+from deepmm_jax_cli.options import (
+    OriginOption,
+    Resolution,
+)
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="Model (mmCIF or PDB).")],
     reference: Annotated[Path, typer.Argument(help="Reference structure (mmCIF or PDB).")],
     map_path: Annotated[Path | None, typer.Option("--map", help="Map (MRC or CCP4) that both should fit.")] = None,
-    resolution: Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")] = None,
-    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
+    resolution: Resolution = None,
+    origin: OriginOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compare a model with a reference; residues correspond by sequence alignment, never by number.

@@ -1,17 +1,19 @@
 """`deepmm-jax info`: what a map file says of itself."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepmm_jax_cli.options import ORIGIN_HELP, Origin
+from deepmm_jax_cli.options import (
+    MapArgument,
+    OriginOption,
+)
 
 
 def info(
-    map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")],
-    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
+    map_path: MapArgument,
+    origin: OriginOption = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the header of a map, where it lies, its statistics, and what is odd about it."""

@@ -2,7 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 
 Origin = Literal["auto", "origin", "nstart", "zero"]
@@ -12,6 +14,17 @@ ORIGIN_HELP = (
 )
 Device = Literal["auto", "cpu", "gpu"]
 Preset = Literal["experimental", "simulated", "paper-simulated", "paper-experimental", "paper-emdb"]
+
+
+MapArgument = Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")]
+Resolution = Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")]
+Config = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where to compute.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads.")]
+OriginOption = Annotated[Origin, typer.Option("--origin", help=ORIGIN_HELP)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print details.")]
 
 
 def data_directory() -> Path:

@@ -6,25 +6,38 @@ from typing import Annotated, Any
 
 import typer
 
-from deepmm_jax_cli.options import ORIGIN_HELP, Device, Origin, Preset, check_resolution, select_device
+from deepmm_jax_cli.options import (
+    Config,
+    DeviceOption,
+    MapArgument,
+    OriginOption,
+    Overwrite,
+    Preset,
+    Quiet,
+    Resolution,
+    Threads,
+    Verbose,
+    check_resolution,
+    select_device,
+)
 
 
 def refine(
     model: Annotated[Path, typer.Argument(help="Model, Cα alone or with other atoms (mmCIF or PDB, or gzipped).")],
-    map_path: Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")],
+    map_path: MapArgument,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")] = Path("refined"),
-    resolution: Annotated[float | None, typer.Option("--resolution", "-r", help="Resolution of the map, Å.")] = None,
+    resolution: Resolution = None,
     preset: Annotated[Preset, typer.Option(help="Whose settings of the minimisation.")] = "experimental",
     no_minimise: Annotated[
         bool, typer.Option("--no-minimise", help="Add the missing atoms only, and leave the others where they are.")
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
-    origin: Annotated[Origin, typer.Option(help=ORIGIN_HELP)] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print details.")] = False,
+    config: Config = None,
+    device: DeviceOption = "auto",
+    threads: Threads = None,
+    origin: OriginOption = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Give a model its missing atoms and minimise it in a density map; chain names and residue numbers stay."""
     select_device(device, threads)

@@ -19,6 +19,7 @@ from deepmm_jax.allatom.ideal_geometry import C_N, C_N_CA, C_O, CA_C, CA_C_N, CA
 from deepmm_jax.allatom.side_chain_geometry import extended
 from deepmm_jax.allatom.values import ATOMS, MOST_ATOMS, AllAtomModel
 from deepmm_jax.constants import ONE_TO_THREE
+from deepmm_jax.structure.residue_atoms import DISULFIDE_LENGTH
 from deepmm_jax.structure.secondary_structure import PEPTIDE_LENGTH
 
 
@@ -27,8 +28,6 @@ ANGSTROM = 0.1
 """nm."""
 KJ = 4.184
 """kJ in a kcal."""
-DISULFIDE = 2.5
-"""Å between the sulphurs of two cysteines that are bonded, at most."""
 CAP_PHI = -120.0
 """φ of a residue that a piece begins with, degrees; near enough to a proline's."""
 AMBER_FOUR = 1.2
@@ -173,7 +172,7 @@ def _nearest_pairs(sulphurs: Float[np.ndarray, "k 3"]) -> list[tuple[int, int]]:
     """Disulfides: the closest pair first, and each sulphur in one at most."""
     if len(sulphurs) < 2:
         return []
-    pairs = KDTree(sulphurs).query_pairs(DISULFIDE, output_type="ndarray")
+    pairs = KDTree(sulphurs).query_pairs(DISULFIDE_LENGTH, output_type="ndarray")
     pairs = pairs[np.argsort(np.linalg.norm(np.diff(sulphurs[pairs], axis=1)[:, 0], axis=1))]
     taken: set[int] = set()
     bonds = []

@@ -48,14 +48,14 @@ def minimise(
     """
     if not config.enabled or not any(chain.mask.any() for chain in chains):
         return list(chains)
-    moved, sound = list(chains), [False]
+    moved, sound = list(chains), [True] * len(chains)
     for settings in (config, replace(config, planarity=FIRM)) if config.planarity else (config,):
         try:
             field = force_field(chains, settings.cutoff, neutral=settings.charges == "softened")
             positions = _descended(field, chains, density, settings)
         except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
             _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
-            return list(chains)
+            break
         moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
         sound = [_is_sound(*chain) for chain in zip(chains, moved, field.joined)]
         if all(sound):

@@ -4,14 +4,11 @@ import numpy as np
 from jaxtyping import Float
 
 from deepmm_jax.structure.engh_huber import ANGLES, BONDS, C_N_CA, C_N_CD, CA_C_N, O_C_N, PEPTIDE_BOND, Ideal
-from deepmm_jax.structure.residue_atoms import LETTERS, ResidueAtoms, before
+from deepmm_jax.structure.residue_atoms import DISULFIDE_LENGTH, LETTERS, ResidueAtoms, before
 
 
 TWISTED = 30.0
 """Degrees that ω may be away from 0 and 180."""
-DISULFIDE = 2.5
-"""Å between the sulphurs of two cysteines that are bonded, at most."""
-
 GLYCINE, PROLINE = LETTERS.index("G"), LETTERS.index("P")
 
 
@@ -79,7 +76,7 @@ def disulfides(atoms: ResidueAtoms) -> list[tuple[int, int]]:
     rows = atoms.of("C")
     sulphur = atoms.atom("SG")[rows]
     apart = np.linalg.norm(sulphur[:, None] - sulphur[None], axis=-1)
-    return [(int(rows[i]), int(rows[j])) for i, j in np.argwhere(apart < DISULFIDE) if i < j]
+    return [(int(rows[i]), int(rows[j])) for i, j in np.argwhere(apart < DISULFIDE_LENGTH) if i < j]
 
 
 def _within(atoms: ResidueAtoms, letter: str, ideal: Ideal) -> np.ndarray:

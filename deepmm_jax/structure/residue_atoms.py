@@ -38,6 +38,9 @@ CHI_ATOMS = {
 CHI_COUNT = np.array([len(CHI_ATOMS.get(letter, "   ")) - 3 for letter in LETTERS])
 MOST_CHI = 4
 
+DISULFIDE_LENGTH = 2.5
+"""Å between the sulphurs of two cysteines that are bonded, at most."""
+
 SYMMETRIC_CHI = {"D": 1, "E": 2, "F": 1, "Y": 1}
 """χ (from 0) that looks the same after half a turn."""
 

@@ -94,14 +94,13 @@ def find_chains(
     tables, walks = prepare(problem), find_walks(problem)
     halt = np.zeros(1, bool)
 
-    def cool(path: Int[np.ndarray, " _"], state: int) -> ThreadedChain:
-        return search_chain(tables, path, config.polish * n, (config.warm, config.cold), state, halt)
+    def search(moves: int, temperature: float, path: Int[np.ndarray, " _"], state: int) -> ThreadedChain:
+        return search_chain(tables, path, moves * n, (temperature, config.cold), state, halt)
+
+    cool, hot = partial(search, config.polish, config.warm), partial(search, config.moves, config.hot)
 
     def anneal(problem: ThreadingProblem, walks: Walks, state: int) -> ThreadedChain:
         return cool(likely_path(settle(problem, walks, state, halt)), state)
-
-    def hot(path: Int[np.ndarray, " _"], state: int) -> ThreadedChain:
-        return search_chain(tables, path, config.moves * n, (config.hot, config.cold), state, halt)
 
     searches = [partial(anneal, problem, walks)] * config.fields + [partial(cool, path) for path in proposed]
     searches += [partial(hot, start if number % 2 == 0 else start[::-1]) for number in range(config.searches)]

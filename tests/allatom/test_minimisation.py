@@ -261,3 +261,18 @@ def test_only_the_peptide_of_a_proline_may_turn_cis(kinase: Chain):
     alanine = cis.letters[:proline] + "A" + cis.letters[proline + 1 :]
     assert minimisation._is_sound(trans, cis, joined)
     assert not minimisation._is_sound(replace(trans, letters=alanine), replace(cis, letters=alanine), joined)
+
+
+def test_a_second_try_holds_the_peptides_firmly(truth: AllAtomModel, monkeypatch: pytest.MonkeyPatch):
+    tried = []
+
+    def descended(field: ForceField, chains: object, density: object, config: MinimisationConfig) -> np.ndarray:
+        tried.append(config.planarity)
+        return field.positions + 1 if config.planarity == minimisation.FIRM else field.positions * [1, 1, -1]
+
+    monkeypatch.setattr(minimisation, "_descended", descended)
+    config = MinimisationConfig()
+    (built,) = minimise([truth], None, config)
+    assert tried == [config.planarity, minimisation.FIRM]
+    np.testing.assert_allclose(built.positions[built.mask], truth.positions[truth.mask] + 1, atol=1e-3)
+    assert minimise([truth], None, replace(config, planarity=0.0)) == [truth], "nothing to hold, no second try"
