@@ -75,11 +75,9 @@ def tabu_rounds(case: Case) -> int:
     return sum(trajectory.rounds for trajectory in search_trees(case.graph, config, 0))  # some end early
 
 
-def threading(case: Case) -> int:
-    """One of the searches that run side by side, with its candidates and scores."""
-    config = replace(PRESETS["experimental"].threading, searches=1)
-    thread_models(case.evidence, case.profile, config, PRESETS["experimental"].alignment)
-    return 1
+def threading(case: Case) -> None:
+    """All of its searches, with candidates and scores."""
+    thread_models(case.evidence, case.profile, PRESETS["experimental"].threading, PRESETS["experimental"].alignment)
 
 
 def exact_alignments(case: Case) -> None:
@@ -94,7 +92,7 @@ STAGES: dict[str, tuple[Callable[[Case], int | None], int]] = {
     "mean shift": (mean_shift, 1500),
     "graph": (graph, 1500),
     "tabu round of 30 neighbours": (tabu_rounds, 1500),
-    "threading, one search": (threading, 1000),
+    "threading": (threading, 1500),
     f"{ALIGNMENTS} alignments, exact": (exact_alignments, 1500),
     f"{ALIGNMENTS} alignments, greedy": (greedy_alignments, 700),
 }

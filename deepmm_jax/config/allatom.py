@@ -20,10 +20,10 @@ class MinimisationConfig:
     """Atoms held near where they start: Cα, or N, Cα and C."""
     restraint: float = 1.0
     """How firmly, kcal/mol/Å²."""
-    density: float = 5.0
+    density: float = 10.0
     """What an atom gains from a density higher by one standard deviation; 0 leaves the map out."""
-    torsions: float = 0.6
-    """What a residue gains where (φ, ψ) are e times as frequent: kT at room temperature."""
+    torsions: float = 2.0
+    """What a residue gains where (φ, ψ) are e times as frequent; kT at room temperature is 0.6."""
     planarity: float = 10.0
     """Half the barrier that keeps each peptide trans, or cis, as it is at the start."""
     steps: int = 500

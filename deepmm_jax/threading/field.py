@@ -13,7 +13,7 @@ from deepmm_jax.threading.scores import ThreadingProblem
 from deepmm_jax.threading.walks import Walks, occupancies
 
 
-HOT, COLD, STEPS = 3.0, 0.6, 60
+HOT, COLD, STEPS = 2.2, 0.6, 48
 """Temperatures, in units of the score, and how many there are; the first is above where anything settles."""
 REPULSION = 5.0
 """Score that a residue loses at a candidate where another certainly stands."""

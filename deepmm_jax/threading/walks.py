@@ -19,8 +19,11 @@ from deepmm_jax.threading.scores import LONGEST_STEP, ThreadingProblem
 
 LEAST = -5.0
 """A bond worth less is left out."""
-FORGOTTEN = 1e-12
-"""States with a smaller share of their residue's sum are dropped on the way forward."""
+FORGOTTEN, COLDER = 2e-6, 8.6
+"""States with a share of their residue's sum below FORGOTTEN · exp(−COLDER / temperature) are dropped on the way
+forward: 4e-8 at the start of an annealing, 1e-12 at its end."""
+DENSE = 8
+"""If one bond in so many is kept, all are gone through: a list of those that are reached would be more work."""
 TINY = 1e-30
 """Least sum of a row."""
 FAST = {"nnan", "nsz", "contract", "reassoc", "arcp"}
@@ -110,61 +113,96 @@ def occupancies(
         end[::-1].copy(),
         float(np.exp(-weights.gap / temperature)),
         float(np.exp(-weights.gap_residue / temperature)),
+        float(FORGOTTEN * np.exp(-COLDER / temperature)),
     )
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
 @no_type_check
 def _forward_backward(
-    site, tail, head, bond, first, after, angle, kind, expected, across, begin, finish, opened, unbuilt
+    site, tail, head, bond, first, after, angle, kind, expected, across, begin, finish, opened, unbuilt, forgotten
 ):
-    """The occupancies. Every row is divided by its sum; `front` and `back` are the logs of what was divided by."""
+    """The occupancies. Every row is divided by its sum; `front` and `back` are the logs of what was divided by.
+
+    Of each row only the bonds that are not forgotten are kept: row i has `kept[rows[i]:rows[i + 1]]`.
+    """
     n, m = site.shape
     size = head.size
-    ahead = np.zeros((n, size), np.float32)  # residue i at the head of a bond, the one before at its tail
+    led = np.searchsorted(tail, np.arange(m + 1))  # where the bonds that lead from each candidate are
+    rows = np.zeros(n + 1, np.int64)
+    kept, ahead = np.zeros(4 * size, np.int32), np.zeros(4 * size, np.float32)  # residue i at the head of a bond
     started = np.zeros((n, m), np.float32)  # residue i first, or behind unbuilt ones
     either = np.zeros((n, m), np.float32)
     front = np.zeros(n)
     gap, log = 0.0, 0.0
-    row = np.zeros(size, np.float32)
+    row, met = np.zeros(size, np.float32), np.zeros(size, np.bool_)
+    reached = np.zeros(size, np.int32)
+    near = np.zeros(m, np.float32)
     for i in range(n):
         gap *= unbuilt
         if i >= 3:
             gap += np.exp(front[i - 3] - log) * opened * unbuilt * unbuilt
         anywhere = begin[i] * np.exp(-log) + gap
-        one = np.exp(front[i - 2] - log) * opened * unbuilt if i >= 2 else 0.0
+        near[:] = 0.0
+        if i >= 2:
+            _spread(either[i - 2], across, near, forgotten)
+            near *= np.exp(front[i - 2] - log) * opened * unbuilt
         total = 0.0
         for c in range(m):
-            value = anywhere
-            if i >= 2:
-                near = 0.0
-                for k in range(across.shape[1]):
-                    if across[c, k] < 0:
-                        break
-                    near += either[i - 2, across[c, k]]
-                value += near * one
-            value *= site[i, c]
+            value = (anywhere + near[c]) * site[i, c]
             started[i, c] = value
             either[i, c] = value
             total += value
-        if i >= 1:
+        count = 0
+        if i >= 1 and rows[i] - rows[i - 1] > size // DENSE:
+            count = size
             for e in range(size):
+                reached[e] = e
                 row[e] = started[i - 1, tail[e]]
-            for e in range(size):
-                here = ahead[i - 1, e]
-                if here > 0:
-                    for t in range(first[e], first[e + 1]):
-                        row[after[t]] += here * angle[t] * expected[i - 1, kind[t]]
-            for e in range(size):
+            for k in range(rows[i - 1], rows[i]):
+                e, here = kept[k], ahead[k]
+                for t in range(first[e], first[e + 1]):
+                    row[after[t]] += here * angle[t] * expected[i - 1, kind[t]]
+        elif i >= 1:
+            for c in range(m):
+                here = started[i - 1, c]
+                if here > forgotten:
+                    for e in range(led[c], led[c + 1]):
+                        row[e] = here
+                        met[e] = True
+                        reached[count] = e
+                        count += 1
+            for k in range(rows[i - 1], rows[i]):
+                e, here = kept[k], ahead[k]
+                for t in range(first[e], first[e + 1]):
+                    f = after[t]
+                    if not met[f]:
+                        met[f] = True
+                        reached[count] = f
+                        count += 1
+                    row[f] += here * angle[t] * expected[i - 1, kind[t]]
+        if i >= 1:
+            for k in range(count):
+                e = reached[k]
                 value = row[e] * bond[e] * site[i, head[e]]
                 row[e] = value
                 either[i, head[e]] += value
                 total += value
         total = max(total, TINY)
-        if i >= 1:
-            least = FORGOTTEN * total
-            for e in range(size):
-                ahead[i, e] = row[e] / total if row[e] > least else 0.0
+        least = forgotten * total
+        used = rows[i]
+        if used + count > kept.size:
+            kept = np.concatenate((kept, np.zeros(kept.size + count, np.int32)))
+            ahead = np.concatenate((ahead, np.zeros(ahead.size + count, np.float32)))
+        for k in range(count):
+            e = reached[k]
+            if row[e] > least:
+                kept[used] = e
+                ahead[used] = row[e] / total
+                used += 1
+            row[e] = 0.0
+            met[e] = False
+        rows[i + 1] = used
         for c in range(m):
             started[i, c] /= total
             either[i, c] /= total
@@ -181,53 +219,64 @@ def _forward_backward(
     whole = highest + np.log(whole)
 
     occupied = np.zeros((n, m))
-    behind, onward, ending = np.zeros(size, np.float32), np.zeros(size, np.float32), np.zeros(m, np.float32)
-    follows = np.zeros((n, m), np.float32)  # all that comes after residue i at a candidate, if it is `started`
+    behind, onward = np.zeros(rows[n], np.float32), np.zeros(size, np.float32)
+    ending, here_at = np.zeros(m, np.float32), np.zeros((n, m), np.float32)
     back, sums = np.zeros(n), np.zeros(n)
+    follows = np.zeros(m, np.float32)  # all that comes after residue i at a candidate, if it is `started`
     gap, log = 0.0, 0.0
     for i in range(n - 1, -1, -1):
         gap *= unbuilt
         if i + 3 < n:
             gap += sums[i + 3] * np.exp(back[i + 3] - log) * opened * unbuilt * unbuilt
         anywhere = finish[i] * np.exp(-log) + gap
-        one = np.exp(back[i + 2] - log) * opened * unbuilt if i + 2 < n else 0.0
+        near[:] = 0.0
+        if i + 2 < n:
+            _spread(here_at[i + 2], across, near, forgotten)
+            near *= sums[i + 2] * np.exp(back[i + 2] - log) * opened * unbuilt
         for c in range(m):
-            value = anywhere
-            if i + 2 < n:
-                near = 0.0
-                for k in range(across.shape[1]):
-                    d = across[c, k]
-                    if d < 0:
-                        break
-                    near += follows[i + 2, d] * site[i + 2, d]
-                value += near * one
-            ending[c] = value
-            follows[i, c] = value
+            ending[c] = anywhere + near[c]
+            follows[c] = ending[c]
         if i + 1 < n:
-            for e in range(size):
-                onward[e] = 0.0
-                if ahead[i + 1, e] > 0:
-                    onward[e] = bond[e] * site[i + 1, head[e]] * behind[e]
-                    follows[i, tail[e]] += onward[e]
+            for k in range(rows[i + 1], rows[i + 2]):
+                e = kept[k]
+                onward[e] = bond[e] * site[i + 1, head[e]] * behind[k]
+                follows[tail[e]] += onward[e]
         total = TINY
         for c in range(m):
-            total += follows[i, c]
-        for e in range(size):
-            if ahead[i, e] > 0:
-                value = ending[head[e]]
-                if i + 1 < n:
-                    for t in range(first[e], first[e + 1]):
-                        value += onward[after[t]] * angle[t] * expected[i, kind[t]]
-                behind[e] = value / total
+            total += follows[c]
+        for k in range(rows[i], rows[i + 1]):
+            e = kept[k]
+            value = ending[head[e]]
+            for t in range(first[e], first[e + 1]):
+                value += onward[after[t]] * angle[t] * expected[i, kind[t]]
+            behind[k] = value / total
+        if i + 1 < n:
+            for k in range(rows[i + 1], rows[i + 2]):
+                onward[kept[k]] = 0.0
         gap /= total
         log += np.log(total)
         back[i] = log
         share = np.exp(front[i] + log - whole)
         for c in range(m):
-            follows[i, c] /= total
-            sums[i] += follows[i, c] * site[i, c]
-            occupied[i, c] = started[i, c] * follows[i, c] * share
-        for e in range(size):
-            if ahead[i, e] > 0:
-                occupied[i, head[e]] += ahead[i, e] * behind[e] * share
+            follows[c] /= total
+            here_at[i, c] = follows[c] * site[i, c]
+            sums[i] += here_at[i, c]
+            occupied[i, c] = started[i, c] * follows[c] * share
+        for c in range(m):
+            here_at[i, c] /= max(sums[i], TINY)
+        for k in range(rows[i], rows[i + 1]):
+            occupied[i, head[kept[k]]] += ahead[k] * behind[k] * share
     return occupied
+
+
+@njit(cache=True, nogil=True, fastmath=FAST)
+@no_type_check
+def _spread(shares, across, near, forgotten):
+    """To each candidate the shares of those that one unbuilt residue may lie between; what is forgotten stays."""
+    for c in range(shares.size):
+        here = shares[c]
+        if here > forgotten:
+            for k in range(across.shape[1]):
+                if across[c, k] < 0:
+                    break
+                near[across[c, k]] += here

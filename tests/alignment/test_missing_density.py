@@ -15,7 +15,7 @@ from deepmm_jax.constants import SECONDARY_STRUCTURES
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.evidence.ideal import ideal_evidence
 from deepmm_jax.evidence.volumes import TypedPoints
-from deepmm_jax.pipeline import tabu_then_align
+from deepmm_jax.pipeline import map_evidence, tabu_then_align, trace_calpha
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
 from deepmm_jax.structure.chain import Chain
@@ -174,3 +174,15 @@ def test_the_rest_of_a_chain_keeps_its_register_from_map_to_model(hide, name, da
     visible = hide(len(chain), np.random.default_rng(len(chain)))
     models = built_from_ideal_evidence(chain, profile, visible)
     check(models, chain, visible, built=0.9 * largest_run(visible) / visible.sum(), hidden=2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hide", [without_tails, without_loop])
+def test_the_default_tracer_leaves_out_what_a_map_does_not_show(hide):
+    chain, profile = structure(EXAMPLE)
+    visible = hide(len(chain), np.random.default_rng(1))
+    part = visible_part(chain, visible)
+    config = PRESETS["simulated"]
+    evidence = map_evidence(simulate_map(part.positions, part.atomic_numbers, 5.0), len(part), config)
+    models = trace_calpha(evidence, profile, config, seed=0, run=StageRunner())
+    check(models, chain, visible, built=0.98, hidden=2, far=3.0)  # at 5 Å an end blurs further than ideal evidence does

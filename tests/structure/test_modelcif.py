@@ -1,9 +1,10 @@
-"""ModelCIF: read back by another program, with the whole sequence, the confidence and the scores."""
+"""ModelCIF: read back by two other libraries, with the whole sequence, the confidence and the scores."""
 
 import time
 from dataclasses import replace
 from pathlib import Path
 
+import biotite.structure.io.pdbx as pdbx
 import gemmi
 import numpy as np
 import pytest
@@ -55,6 +56,22 @@ def test_models_come_back(tmp_path, models):
         np.testing.assert_array_equal(again.numbers, chain.numbers)
         np.testing.assert_allclose(again.positions, chain.positions, atol=6e-4)
         np.testing.assert_allclose(again.b_factors, chain.b_factors, atol=6e-3)
+
+
+def test_another_library_reads_the_same_models(tmp_path, models):
+    path = tmp_path / "calpha.cif"
+    write_modelcif(path, models, title="A title")
+    file = pdbx.CIFFile.read(path)
+    for number, model in enumerate(models, start=1):
+        (chain,) = model.chains
+        atoms = pdbx.get_structure(file, model=number, extra_fields=["b_factor"], use_author_fields=False)
+        column = atoms.get_annotation
+        assert set(column("chain_id")) == {"A"} and set(column("atom_name")) == {"CA"}
+        np.testing.assert_array_equal(column("res_id"), chain.register + 1)  # label_seq_id: the place in the sequence
+        np.testing.assert_allclose(np.asarray(atoms.coord), chain.positions, atol=6e-4)
+        np.testing.assert_allclose(column("b_factor"), chain.b_factors, atol=6e-3)
+    (sequence,) = pdbx.get_sequence(file).values()
+    assert str(sequence) == SEQUENCE
 
 
 def test_the_categories_hold_what_they_must(tmp_path, models):
