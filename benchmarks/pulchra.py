@@ -42,16 +42,18 @@ def main() -> None:
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     names = (data / "lists" / "val-20.txt").read_text().split()
-    chains = [read_chains(data / "structures" / f"{name}.pdb.gz")[0] for name in names]
+    chains = {name: read_chains(data / "structures" / f"{name}.pdb.gz")[0] for name in names}
     rows = {}
-    for chain in sorted(chains, key=len)[: arguments.chains]:
+    for name in sorted(names, key=lambda name: len(chains[name]))[: arguments.chains]:
+        chain = chains[name]
         density = simulate_map(chain.positions, chain.atomic_numbers, 5.0)
-        rows[f"{chain.name} ({len(chain)})"] = {
+        rows[name] = {
+            "residues": len(chain),
             "pulchra": pulchra(arguments.program, chain),
             "without a map": ours(chain, None),
             "5 Å": ours(chain, density),
         }
-        print(json.dumps(rows[f"{chain.name} ({len(chain)})"]), flush=True)
+        print(name, json.dumps(rows[name]), flush=True)
     ways = ("pulchra", "without a map", "5 Å")
     result = {
         "command": f"python benchmarks/pulchra.py pulchra --chains {arguments.chains}",
