@@ -30,6 +30,7 @@ from deepmm_jax.density.scaling import default_threshold, scale_map
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.networks.box_inference import predict_boxes, type_boxes
 from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.networks.inference import CONTEXT, predict_volumes
 from deepmm_jax.sequence.profile import SequenceProfile
@@ -82,14 +83,20 @@ def build_model(
 def map_evidence(
     density: DensityMap, n_residues: int, config: BuildConfig, *, run: StageRunner = StageRunner()
 ) -> Evidence:
-    """Standard grid and scale, then the whole-map network (sections 2.1 and 2.2).
+    """Standard grid and scale, then the whole-map network or DenseNet A (sections 2.1 and 2.2).
 
     The map is resampled to 1 Å, cropped to where it has density, and divided by the mean density of `n_residues`
-    residues. With a contour level, voxels below half of it are no main chain. Raises MapError or CheckpointError.
+    residues. With a contour level, voxels below half of it are no main chain. DenseNet A looks at the density as it is,
+    at voxels above D₀. Raises MapError or CheckpointError.
     """
-    network = find_checkpoint(config.network)
+    network, *_ = [find_checkpoint(name) for name in config.networks]
     resampled = run("resample", resample_map, density, 1.0, config.resampling)
-    cropped = crop_to_density(resampled, default_threshold(resampled.data, config.contour), CONTEXT)
+    threshold = default_threshold(resampled.data, config.contour)
+    if config.evidence == "boxes":
+        if config.contour is None and config.box_density is not None:
+            threshold = config.box_density
+        return run("evidence", predict_boxes, crop_to_density(resampled, threshold, CONTEXT), threshold, network)
+    cropped = crop_to_density(resampled, threshold, CONTEXT)
     evidence = run("evidence", predict_volumes, scale_map(cropped, n_residues), network, rotations=config.rotations)
     if config.contour is None:
         return evidence
@@ -168,7 +175,11 @@ def tabu_then_align(
     """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
     graph = run(f"points{label}", main_chain_graph, evidence, config.tracing)
     paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
-    points = type_points(evidence, paths.points.positions, config.typing.pool_radius, vote=config.typing.vote)
+    positions = paths.points.positions
+    if evidence.density is None:
+        points = type_points(evidence, positions, config.typing.pool_radius, vote=config.typing.vote)
+    else:
+        points = run(f"types{label}", type_boxes, evidence, positions, find_checkpoint(config.box_b))
     return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
 
 

@@ -72,6 +72,44 @@ def test_preset_without_changes_is_itself(name: str):
     assert PRESETS[name].network == name.removeprefix("paper-").replace("emdb", "experimental")
 
 
+def test_paper_presets_look_at_boxes_above_the_density_of_section_2_2():
+    assert [PRESETS[f"paper-{name}"].box_density for name in ("simulated", "experimental", "emdb")] == [1.0, None, None]
+    assert replace(PRESETS["paper-emdb"], evidence="boxes").networks == ("box-a", "box-b")
+    assert PRESETS["simulated"].networks == ("simulated",)
+
+
+def test_checkpoint_is_that_of_boxes_or_of_a_whole_map(tmp_path: Path):
+    whole = build_config("paper-simulated", network="experimental")
+    assert (whole.evidence, whole.networks, whole.tracer) == ("whole-map", ("experimental",), "tabu")
+    for name in ("box-a", "box-b"):
+        (tmp_path / name).mkdir()
+    boxes = build_config("paper-emdb", network=str(tmp_path))
+    assert boxes.evidence == "boxes"
+    assert boxes.networks == (str(tmp_path / "box-a"), str(tmp_path / "box-b"))
+    (tmp_path / "box-b").rmdir()
+    assert build_config("paper-emdb", network=str(tmp_path)).networks == (str(tmp_path),)
+
+
+@pytest.mark.parametrize(
+    ("preset", "text", "sentence"),
+    [
+        ("experimental", 'evidence = "boxes"', 'which tracer = "threading" needs; set tracer = "tabu"'),
+        ("paper-simulated", 'evidence = "boxes"\ntracer = "both"', 'which tracer = "both" needs'),
+        (
+            "paper-simulated",
+            'evidence = "boxes"\n[refinement]\nenabled = true',
+            r"set enabled = false in \[refinement\]",
+        ),
+        ("paper-simulated", 'evidence = "boxes"\nrotations = 4', "rotations is 4, but boxes are looked at as they lie"),
+        ("paper-simulated", "box_density = -1", "box_density is -1; give 0 or more"),
+        ("paper-simulated", 'evidence = "box"', "evidence is 'box' and must be 'whole-map' or 'boxes'"),
+    ],
+)
+def test_settings_that_boxes_cannot_follow_are_refused(tmp_path: Path, preset: str, text: str, sentence: str):
+    with pytest.raises(ConfigError, match=sentence):
+        build_config(preset, written(tmp_path, text))
+
+
 def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
     file = written(
         tmp_path,
@@ -109,7 +147,10 @@ def test_file_changes_the_preset_and_keywords_change_the_file(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("speed = 1", r"settings\.toml: 'speed' is no setting; use one of alignment, contour, minimisation, network"),
+        (
+            "speed = 1",
+            r"settings\.toml: 'speed' is no setting; use one of alignment, box_a, box_b, box_density, contour",
+        ),
         ("[tracing]\nround = 3", r"settings\.toml \[tracing\]: 'round' is no setting; use one of bandwidth, "),
         ("[tracing]\nrounds = 'many'", r"\[tracing\]: rounds is 'many' and must be a whole number above 0"),
         ("[tracing]\nrounds = 2.5", "rounds is 2.5 and must be a whole number above 0"),
@@ -200,7 +241,7 @@ def test_every_setting_can_be_written_in_a_file(tmp_path: Path):
             return str(value).lower()
         return repr(list(value)) if isinstance(value, tuple) else repr(value)
 
-    config = BuildConfig(contour=1.0)
+    config = BuildConfig(contour=1.0, box_density=1.0)
     values = {f.name: getattr(config, f.name) for f in fields(config)}
     tables = {name: value for name, value in values.items() if is_dataclass(value)}
     lines = [f"{name} = {toml(value)}" for name, value in values.items() if name not in tables]

@@ -106,7 +106,7 @@ def build(
         contour=settings.contour,
         mask=mask,
         resolution=resolution,
-        network=settings.network,
+        settings=settings,
         verbose=verbose,
     )
     with writing(output), open_log(output, resume=resume) as log:
@@ -141,7 +141,7 @@ def read_inputs(
     contour: float | None = None,
     mask: Path | None = None,
     resolution: float | None = None,
-    network: str | None = None,
+    settings: Any = None,
     verbose: bool = False,
 ) -> Inputs:
     """Read and check the input before any long computation: first what is quickly read, last what needs JAX."""
@@ -166,10 +166,16 @@ def read_inputs(
     if contour is not None:
         check_contour(density, contour, name=str(map_path))
     warnings += [*noticed, *crowding(density, sum(map(len, profiles)), contour, name=str(map_path))]
-    if network is not None:
+    if settings is not None:
+        from deepmm_jax.networks.boxes import load_box_network
         from deepmm_jax.networks.inference import load_network
 
-        load_network(network)  # to hear of a bad one before anything is written
+        # To hear of a bad one before anything is written.
+        if settings.evidence == "boxes":
+            load_box_network(settings.box_a, "box-a")
+            load_box_network(settings.box_b, "box-b")
+        else:
+            load_network(settings.network)
     if secondary_structure == "predict":
         from deepmm_jax.networks.secondary_structure import predict_secondary_structure
 
@@ -239,6 +245,7 @@ def build_into(
     progress.tell(inputs.warnings)
     run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
     n_residues = sum(len(profile) for profile in inputs.profiles)
+    weights = [find_checkpoint(name) for name in settings.networks]
     evidence = map_evidence(inputs.density, n_residues, settings, run=run)
     progress.tell(inputs.warnings)
     outputs.write_evidence_maps(output, evidence)
@@ -255,8 +262,8 @@ def build_into(
         "cc_mask_reason": reason,
         "resolution": inputs.resolution,
         **outputs.run_facts(progress, inputs.description, inputs.warnings),
-        "network": settings.network,
-        "network_sha256": digest(find_checkpoint(settings.network)),
+        "network": ", ".join(settings.networks),
+        "network_sha256": digest(weights[0] if len(weights) == 1 else weights),
         "seed": seed,
     }
     outputs.write_json(output / "summary.json", summary)

@@ -6,4 +6,6 @@ from deepmm_jax.alignment.match import match_scores as match_scores
 from deepmm_jax.alignment.mscore import paper_mscore as paper_mscore
 from deepmm_jax.alignment.ranking import align_paths as align_paths
 from deepmm_jax.alignment.segments import segment_diameters as segment_diameters
+from deepmm_jax.alignment.soft import SoftAlignment as SoftAlignment
+from deepmm_jax.alignment.soft import soft_align as soft_align
 from deepmm_jax.alignment.values import CalphaModels as CalphaModels

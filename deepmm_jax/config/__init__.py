@@ -9,7 +9,7 @@ from deepmm_jax.config.calpha import (
     TreeSearch,
     TypingConfig,
 )
-from deepmm_jax.config.presets import PRESETS, BuildConfig, build_config
+from deepmm_jax.config.presets import PRESETS, SIMULATED_DENSITY, BuildConfig, build_config
 from deepmm_jax.config.ranges import Ranges, check_ranges
 from deepmm_jax.config.settings_file import read_toml, replace_fields
 
@@ -17,6 +17,7 @@ from deepmm_jax.config.settings_file import read_toml, replace_fields
 __all__ = [
     "PAPER_RESTRAINTS",
     "PRESETS",
+    "SIMULATED_DENSITY",
     "AlignmentConfig",
     "BuildConfig",
     "MinimisationConfig",

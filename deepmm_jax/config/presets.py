@@ -16,8 +16,17 @@ class BuildConfig:
 
     until: Literal["evidence", "calpha", "allatom"] = "allatom"
     """The last stage; `pipeline.build_model` goes to Cα at least."""
+    evidence: Literal["whole-map", "boxes"] = "whole-map"
+    """What looks at the map: one network at all of it, or DenseNets A and B at boxes of it, as in the paper."""
     network: str = "experimental"
     """Name or folder of the whole-map network's checkpoint."""
+    box_a: str = "box-a"
+    """The same of DenseNet A (`evidence = "boxes"`)."""
+    box_b: str = "box-b"
+    """The same of DenseNet B."""
+    box_density: float | None = None
+    """Voxels above this density get a box A (D₀ of section 2.2). Without it, and with a contour level, D₀ is half the
+    contour level, given or estimated."""
     contour: float | None = None
     """Recommended contour level in the units of the map; voxels below half of it are not traced (section 2.2)."""
     resampling: Literal["sinc", "cubic", "trilinear"] = "sinc"
@@ -34,6 +43,29 @@ class BuildConfig:
     refinement: RefinementConfig = field(default_factory=RefinementConfig)
     minimisation: MinimisationConfig = field(default_factory=MinimisationConfig)
 
+    def __post_init__(self) -> None:
+        if self.evidence == "boxes" and self.tracer != "tabu":
+            raise ConfigError(
+                f'evidence = "boxes" has no types of voxels, which tracer = "{self.tracer}" needs; '
+                'set tracer = "tabu", or take a paper-* preset'
+            )
+        if self.evidence == "boxes" and self.refinement.enabled:
+            raise ConfigError(
+                'evidence = "boxes" has no offsets, which the refinement needs; set enabled = false in [refinement]'
+            )
+        if self.evidence == "boxes" and self.rotations != 1:
+            raise ConfigError(f"rotations is {self.rotations}, but boxes are looked at as they lie; set it to 1")
+        if self.box_density is not None and not 0 <= self.box_density < float("inf"):
+            raise ConfigError(f"box_density is {self.box_density:g}; give 0 or more, in the units of the map")
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names or folders of the checkpoints that `evidence` asks for."""
+        return (self.network,) if self.evidence == "whole-map" else (self.box_a, self.box_b)
+
+
+SIMULATED_DENSITY = 1.0
+"""D₀ of maps simulated at 5 Å, in EMAN2's units (section 2.2)."""
 
 _PAPER_TYPING = TypingConfig(pool_radius=0.0, vote=False)
 _PAPER_ALIGNMENT = AlignmentConfig(recurrence="greedy", match="matrices", end_gap=None)
@@ -42,6 +74,7 @@ _PAPER_REFINEMENT = RefinementConfig(enabled=False)
 _PAPER_TRACING = TracingConfig(threshold=0.0, bandwidth=2.0)
 _PAPER_SIMULATED = BuildConfig(
     network="simulated",
+    box_density=SIMULATED_DENSITY,
     resampling="trilinear",
     tracer="tabu",
     typing=_PAPER_TYPING,
@@ -53,6 +86,7 @@ _PAPER_SIMULATED = BuildConfig(
 _PAPER_EXPERIMENTAL = replace(
     _PAPER_SIMULATED,
     network="experimental",
+    box_density=None,
     tracing=replace(
         _PAPER_TRACING, local_radius=(5.0, 7.5, 10.0), keep_length=(0.5, 1.0, 1.5), rounds=(2500, 5000, 7500)
     ),
@@ -69,8 +103,9 @@ PRESETS = {
     "paper-experimental": _PAPER_EXPERIMENTAL,
     "paper-emdb": _PAPER_EMDB,
 }
-"""Settings by name. The `paper-*` ones trace, align and minimise as section 2.5 says, on the evidence of the whole-map
-network: one search for simulated maps, 27 for 30 experimental maps, 4 for the maps of the EMDB."""
+"""Settings by name. The `paper-*` ones trace, align and minimise as section 2.5 says: one search
+for simulated maps, 27 for 30 experimental maps, 4 for the maps of the EMDB. Their evidence is that of the whole-map
+network, for no weights of DenseNets A and B are shipped; with your own (`--checkpoint`) it is that of boxes."""
 
 
 def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:
@@ -78,13 +113,17 @@ def build_config(preset: str, file: Path | None = None, **changes: Any) -> Build
 
     The file has the fields of `BuildConfig`, with tables `[threading]`, `[tracing]`, `[typing]`, `[alignment]`,
     `[refinement]` and `[minimisation]`. Keywords are `network`, `contour`, `rotations`, `until`, `models`,
-    `full_length`, `minimise`. Raises ConfigError for a preset, field or value that cannot be used.
+    `full_length`, `minimise`. A `network` that is a folder with `box-a` and `box-b` in it stands for both and for
+    `evidence = "boxes"`, any other is a whole-map one.
+    Raises ConfigError for a preset, field or value that cannot be used.
     """
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
     config = PRESETS[preset] if file is None else replace_fields(PRESETS[preset], read_toml(file), str(file))
-    plain = ("network", "contour", "rotations", "until")
+    plain = ("contour", "rotations", "until")
     top = {name: changes[name] for name in plain if changes.get(name) is not None}
+    if changes.get("network") is not None:
+        top |= _network(changes["network"])
     alignment: dict[str, Any] = {}
     if changes.get("models") is not None:
         alignment["models"] = changes["models"]
@@ -94,3 +133,11 @@ def build_config(preset: str, file: Path | None = None, **changes: Any) -> Build
     if changes.get("minimise") is not None:
         top["minimisation"] = replace(config.minimisation, enabled=changes["minimise"])
     return replace(config, **top, alignment=replace(config.alignment, **alignment))
+
+
+def _network(name: str) -> dict[str, str]:
+    """The settings that `--checkpoint` stands for."""
+    boxes = {"box_a": Path(name) / "box-a", "box_b": Path(name) / "box-b"}
+    if all(folder.is_dir() for folder in boxes.values()):
+        return {"evidence": "boxes"} | {setting: str(folder) for setting, folder in boxes.items()}
+    return {"evidence": "whole-map", "network": name}

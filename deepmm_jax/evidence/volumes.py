@@ -15,7 +15,7 @@ class Evidence:
     `main_chain` and `calpha` are probabilities (equation 1). The others are None where the network
     has no such head: `atoms` (N, Cα, C, O, Cβ probabilities), `offset` (vector to the nearest Cα, Å),
     `directions` (unit vectors to the previous and the next Cα), `amino_acids` (20 probabilities),
-    `secondary_structure` (P(Helix, Sheet, Coil)).
+    `secondary_structure` (P(Helix, Sheet, Coil)). `density` is the map itself where types are read from boxes of it.
     """
 
     main_chain: Float[np.ndarray, "nx ny nz"]
@@ -27,6 +27,7 @@ class Evidence:
     directions: Float[np.ndarray, "nx ny nz 6"] | None = None
     amino_acids: Float[np.ndarray, "nx ny nz 20"] | None = None
     secondary_structure: Float[np.ndarray, "nx ny nz 3"] | None = None
+    density: Float[np.ndarray, "nx ny nz"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,10 +111,15 @@ def load_training_chains(structures: Path, names: list[str]) -> list[TrainingCha
     return chains
 
 
-def training_names() -> list[str]:
-    """Chains that the whole-map network learns from: `lists/train.txt`, a name and the SHA-256 of its file a line."""
-    lines = files("deepmm_jax.training").joinpath("lists", "train.txt").read_text().splitlines()
-    return [line.split()[0] for line in lines]
+def training_names(structures: Path | None = None) -> list[str]:
+    """Chains to learn from: those of the folder's own `train.txt` if it has one, else of the package's list.
+
+    A name and the SHA-256 of its file a line.
+    """
+    own = None if structures is None else structures / "train.txt"
+    package = files("deepmm_jax.training").joinpath("lists", "train.txt")
+    text = own.read_text() if own is not None and own.is_file() else package.read_text()
+    return [line.split()[0] for line in text.splitlines()]
 
 
 def split_names(structures: Path, split: str) -> list[str]:

@@ -4,11 +4,12 @@ Densities are simulated when they are needed: a crop costs some 50 ms of one cor
 and every example has its own rotation, shift, resolution and noise with exact labels. Crops of real maps are mixed in.
 """
 
+import itertools
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jax import Array
@@ -31,6 +32,8 @@ MARGIN = 8
 """Voxels simulated beyond the crop, so that filters do not wrap into it."""
 
 SIMULATOR = load_simulator()
+
+T = TypeVar("T")
 
 BLURRED_SHARE, BLURRED_BELOW = 0.5, 3.4
 """Of the maps better than this (Å), the share that is blurred and made noisier."""
@@ -190,29 +193,33 @@ class Sources:
 
 
 def batches(sources: Sources, batch_size: int, seed: int, start: int = 0, crop: int = 48) -> Iterator[Example]:
-    """Endless batches, made by one background thread a little ahead of the training step.
+    """Endless batches, made a little ahead of the training step.
 
     Batch number b depends on `seed` and b alone, so a resumed run (`start`) sees the batches it would have seen.
     """
-    ready: queue.Queue[Example | Exception] = queue.Queue(maxsize=4)
+
+    def batch(number: int) -> Example:
+        rng = np.random.default_rng((seed, number))
+        examples = [sources.draw(rng, crop) for _ in range(batch_size)]
+        return Example(*(np.stack(field) for field in zip(*examples, strict=True)))
+
+    return made_ahead(batch, start)
+
+
+def made_ahead(make: Callable[[int], T], start: int = 0) -> Iterator[T]:
+    """`make(start)`, `make(start + 1)` … without end, made by one background thread a little ahead of their use."""
+    ready: queue.Queue[T | Exception] = queue.Queue(maxsize=4)
 
     def produce() -> None:
-        number = start
-        while True:
-            rng = np.random.default_rng((seed, number))
-            examples = [sources.draw(rng, crop) for _ in range(batch_size)]
-            ready.put(Example(*(np.stack(field) for field in zip(*examples, strict=True))))
-            number += 1
-
-    def produce_or_report() -> None:
         try:
-            produce()
+            for number in itertools.count(start):
+                ready.put(make(number))
         except Exception as error:  # else the training step would wait for ever
             ready.put(error)
 
-    threading.Thread(target=produce_or_report, daemon=True).start()
+    threading.Thread(target=produce, daemon=True).start()
     while True:
-        batch = ready.get()
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch
+        made = ready.get()
+        if isinstance(made, Exception):
+            raise made
+        yield made

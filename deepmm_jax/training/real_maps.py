@@ -87,9 +87,11 @@ class RealMap:
         return self.chain.molecule.moved(np.eye(3), -self.density.origin)
 
 
-def listed_maps() -> list[ListedMap]:
-    """The committed list of real maps to learn from."""
-    lines = files("deepmm_jax.training").joinpath("lists", "real-maps.txt").read_text().splitlines()
+def listed_maps(folder: Path | None = None) -> list[ListedMap]:
+    """Real maps to learn from: those of the folder's own `real-maps.txt` if it has one, else of the committed list."""
+    own = None if folder is None else folder / "real-maps.txt"
+    package = files("deepmm_jax.training").joinpath("lists", "real-maps.txt")
+    lines = (own.read_text() if own is not None and own.is_file() else package.read_text()).splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
     return [
         ListedMap(
@@ -105,7 +107,7 @@ def load_real_maps(data: Path, names: Iterable[str] | None = None) -> list[RealM
 
     Raises MapError for a map that is held out or not listed, and for a file that is missing or not the listed one.
     """
-    listed = {row.name: row for row in listed_maps()}
+    listed = {row.name: row for row in listed_maps(data / "maps")}
     rows = []
     for name in listed if names is None else names:
         if name.startswith(HELD_OUT):
@@ -209,7 +211,7 @@ def _load(folder: Path, row: ListedMap) -> RealMap:
         if not path.is_file():
             raise MapError(f"{path} does not exist; set DEEPMM_JAX_DATA to the folder that holds maps/")
         if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise MapError(f"{path} is not the file that lists/real-maps.txt names; fetch the data again")
+            raise MapError(f"{path} is not the file that the list of real maps names; fetch the data again")
     source = read_map(folder / f"{row.name}.mrc.gz")
     chains = [as_training_chain(chain) for chain in read_chains(folder / f"{row.name}.pdb")]
     chain, chain_of_residue = merge_chains(chains, row.name)

@@ -1,8 +1,9 @@
-"""State of a run of the whole-map network: weights, their average, the optimiser; fresh, or as a run left it."""
+"""State of a run: weights, their average, the optimiser; fresh, or as a run left it, and the runs before."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,9 @@ from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree
 from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
 from deepmm_jax.training.plan import TrainingConfig
+
+
+T = TypeVar("T")
 
 
 class TrainingState(NamedTuple):
@@ -47,15 +51,24 @@ def starting_state(
     output: Path, network: WholeMapConfig, config: TrainingConfig, initial: str | Path | None
 ) -> TrainingState:
     """The state kept in `output/run`, or a fresh one from the weights of `initial` or, without it, from the seed."""
-    saved = output / "run" / "state"
-    fresh_from = None if saved.exists() else initial
+    fresh_from = None if is_kept(output) else initial
     parameters = initial_parameters(network, config.seed) if fresh_from is None else weights_of(fresh_from, network)
     copy = jax.tree.map(jnp.array, parameters)
     fresh = TrainingState(parameters, copy, make_optimiser(config).init(parameters), jnp.zeros((), jnp.int32))
-    if not saved.exists():
+    return kept_state(output, fresh)
+
+
+def is_kept(output: Path) -> bool:
+    """Whether `output/run` holds the state of a run."""
+    return (output / "run" / "state").exists()
+
+
+def kept_state(output: Path, fresh: T) -> T:
+    """The state kept in `output/run`, of the same form as `fresh`, or `fresh` where there is none."""
+    if not is_kept(output):
         return fresh
     try:
-        leaves = load_tree(saved, _as_dict(fresh))
+        leaves = load_tree(output / "run" / "state", _as_dict(fresh))
     except CheckpointError as error:
         raise CheckpointError(f"{error}; give another output folder or remove this one") from error
     return jax.tree.unflatten(jax.tree.structure(fresh), [leaves[str(i)] for i in range(len(leaves))])
@@ -75,7 +88,7 @@ def weights_of(initial: str | Path, network: WholeMapConfig) -> dict[str, Any]:
     return parameters
 
 
-def save_state(state: TrainingState, output: Path) -> None:
+def save_state(state: Any, output: Path) -> None:
     """Keep the state in `output/run`, all or nothing."""
     from orbax.checkpoint import v1 as ocp
 
@@ -84,3 +97,12 @@ def save_state(state: TrainingState, output: Path) -> None:
 
 def _as_dict(state: Any) -> dict[str, Any]:
     return {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def run_history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
+    """All runs that led to these weights, this one last; kept in `output/run/history.json`."""
+    path = output / "run" / "history.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]
+    path.write_text(json.dumps(runs, indent=1) + "\n")
+    return json.loads(path.read_text())

@@ -26,7 +26,7 @@ from deepmm_jax.training.examples import Example, Sources, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
 from deepmm_jax.training.plan import TrainingConfig
 from deepmm_jax.training.real_maps import NOT_LEARNT_FROM, RealMap, listed_maps, load_real_maps, residuals_of
-from deepmm_jax.training.state import TrainingState, make_optimiser, save_state, starting_state
+from deepmm_jax.training.state import TrainingState, make_optimiser, run_history, save_state, starting_state
 
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def train_whole_map(
     if network is None:
         network = WholeMapConfig() if initial is None else load_network(initial)[0]
     structures = data / "structures"
-    names = train_list or training_names()
+    names = train_list or training_names(structures)
     chains = load_training_chains(structures, names)
     seen, unseen = _real_maps(data, config)
     sources = Sources(
@@ -109,7 +109,7 @@ def train_whole_map(
     run = {"command": command, "training": asdict(config), "first_step": first}
     lent = [real.name for real in seen]
     run |= {"noise_of": lent, "crops_of": lent if config.real_share > 0 else []}
-    runs = _history(output, run | ({"initial": _origin(initial)} if first == 0 else {}))
+    runs = run_history(output, run | ({"initial": _origin(initial)} if first == 0 else {}))
     state, figures = _run(state, stream, held, output, network, config, report)
     card = {
         "kind": "whole-map",
@@ -130,21 +130,12 @@ def train_whole_map(
     return card
 
 
-def _history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """All runs that led to these weights, this one last; kept in `output/run/history.json`."""
-    path = output / "run" / "history.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]
-    path.write_text(json.dumps(runs, indent=1) + "\n")
-    return json.loads(path.read_text())
-
-
 def _real_maps(data: Path, config: TrainingConfig) -> tuple[list[RealMap], list[RealMap]]:
     """Real maps to learn from, and those of the unseen groups; none where the data folder has no maps.
 
     Raises ConfigError for a group that does not exist or real crops without maps.
     """
-    groups = {row.group for row in listed_maps()}
+    groups = {row.group for row in listed_maps(data / "maps")}
     for group in config.unseen_groups:
         if group not in groups:
             raise ConfigError(f"unseen_groups: {group!r} is no group; choose from {', '.join(sorted(groups))}")

@@ -82,6 +82,28 @@ evaluate --resolution -r [VALUE]
 evaluate --origin [auto|origin|nstart|zero] = auto
 evaluate --json
 demo --output -o [VALUE] = demo
+data --output -o VALUE
+data --structures [VALUE]
+data --maps [VALUE]
+data --list [VALUE]
+data --exclude [VALUE]
+data --exclude-identity [0..1]
+data --exclude-folds [VALUE]
+data --cluster-identity [0..1]
+data --shortest [1..]
+data --longest [1..512]
+data --complete [0..1]
+data --unbroken
+data --allow [VALUE]
+data --best-resolution [VALUE]
+data --worst-resolution [VALUE]
+data --zone [VALUE]
+data --correlation [0..1]
+data --validation [0..1]
+data --seed [0..]
+data --cache [VALUE]
+data --structure-url [VALUE]
+data --map-url [VALUE]
 train whole-map --data [VALUE] = …
 train whole-map --output -o VALUE
 train whole-map --minutes [0.01..]
@@ -98,6 +120,22 @@ train secondary-structure --output -o VALUE
 train secondary-structure --minutes [0.01..] = 12.0
 train secondary-structure --steps [1..]
 train secondary-structure --seed [0..] = 0
+train box-a --data [VALUE] = …
+train box-a --output -o VALUE
+train box-a --preset [reduced|paper-training] = reduced
+train box-a --boxes [1..]
+train box-a --minutes [0.01..]
+train box-a --batch-size [1..]
+train box-a --steps [1..]
+train box-a --seed [0..]
+train box-b --data [VALUE] = …
+train box-b --output -o VALUE
+train box-b --preset [reduced|paper-training] = reduced
+train box-b --boxes [1..]
+train box-b --minutes [0.01..]
+train box-b --batch-size [1..]
+train box-b --steps [1..]
+train box-b --seed [0..]
 """
 
 EVIDENCE = set("log.txt summary.json maps/mainchain.mrc maps/calpha.mrc stages/resample stages/evidence".split())

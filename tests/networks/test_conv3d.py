@@ -42,6 +42,16 @@ def test_values_and_gradients(sides: tuple, kernel: tuple, padding: str):
         np.testing.assert_allclose(a, b, atol=2e-4)
 
 
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (5, 3, 1)])
+def test_values_and_gradients_with_fewer_outputs_than_inputs(kernel: tuple):
+    keys = jax.random.split(jax.random.key(0))
+    lhs = jax.random.normal(keys[0], (2, 6, 5, 8, 7))
+    rhs = jax.random.normal(keys[1], (*kernel, 7, 3))
+    mine, theirs = both(lhs, rhs, "SAME")
+    for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-4)
+
+
 @pytest.mark.parametrize("kernel", [(1, 1, 1), (3, 3, 3)])
 def test_explicit_padding(key: jax.Array, kernel: tuple):
     lhs, rhs = jax.random.normal(key, (1, 4, 5, 6, 2)), jax.random.normal(key, (*kernel, 2, 3))

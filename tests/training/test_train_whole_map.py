@@ -198,7 +198,7 @@ def test_real_maps_are_learnt_from_and_validated_on(
     (data / "maps").symlink_to((data_directory / "maps").resolve())
     few = [row for row in listed_maps() if row.name in ("6spe_r", "emd5623_t20s_F")]
     for module in (whole_map, real_maps):
-        monkeypatch.setattr(module, "listed_maps", lambda: few)
+        monkeypatch.setattr(module, "listed_maps", lambda folder=None: few)
     monkeypatch.setattr(whole_map, "_held_out", lambda *sources: {k: v[:1] for k, v in held_out(*sources).items()})
     config = replace(SCHEDULE, real_share=0.5, unseen_groups=("proteasome",), crop=16, steps=2, batch_size=2)
     card = train_whole_map(
@@ -215,7 +215,7 @@ def test_real_maps_are_learnt_from_and_validated_on(
 def test_maps_that_must_not_be_learnt_from_are_not(data_directory: Path, monkeypatch: pytest.MonkeyPatch):
     few = [row for row in listed_maps() if row.name in ("6spe_r", "emd5001_groel_segment")]
     for module in (whole_map, real_maps):
-        monkeypatch.setattr(module, "listed_maps", lambda: few)
+        monkeypatch.setattr(module, "listed_maps", lambda folder=None: few)
     seen, unseen = whole_map._real_maps(data_directory, TrainingConfig(real_share=0.5, unseen_groups=()))
     assert ([real.name for real in seen], unseen) == (["6spe_r"], [])
 

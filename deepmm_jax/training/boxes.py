@@ -1,0 +1,275 @@
+"""Training of DenseNets A and B: Adam, mean absolute error or cross-entropy (sections 2.2 and 2.6); resumable."""
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import Float, Key
+
+from deepmm_jax.errors import ConfigError
+from deepmm_jax.evidence.boxes import spans
+from deepmm_jax.networks.boxes import (
+    OUTPUTS,
+    BoxConfig,
+    BoxKind,
+    BoxNetwork,
+    apply_box_network,
+    box_outputs,
+    initial_weights,
+    save_box_network,
+)
+from deepmm_jax.networks.densenet import Tree, fresh_moments
+from deepmm_jax.training.box_examples import BoxBatch, BoxStream, PointSet, VoxelSet, box_set
+from deepmm_jax.training.chains import load_training_chains, split_names, training_names
+from deepmm_jax.training.examples import made_ahead
+from deepmm_jax.training.state import kept_state, run_history, save_state
+from deepmm_jax.training.whole_map import minutes_of
+
+
+logger = logging.getLogger(__name__)
+
+MOMENTUM = 0.1
+"""Share of a batch's moments in the running ones."""
+PAPER_EPOCHS = 30
+"""Networks that saw fewer are called undertrained."""
+VALIDATION_CHAINS, VALIDATION_BATCHES, VALIDATION_SIZE = 48, 8, 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoxTraining:
+    """Schedule of a box network; the defaults are the reduced one for two processor cores."""
+
+    boxes: int = 60_000
+    """Boxes that the whole schedule sees, over all runs; without `epochs`."""
+    epochs: int | None = None
+    """The same in visits of every box of the training chains."""
+    chains: int = 200
+    """Training chains, drawn from the list by the seed."""
+    batch_size: int = 64
+    rate: float = 1e-3
+    """Adam's rate at first."""
+    decay: Literal["cosine", "steps"] = "cosine"
+    """To zero along half a cosine, or a tenth after each third of the schedule."""
+    weight_decay: float = 1e-6
+    """L2 regularisation, added to the gradient."""
+    balanced: bool = True
+    """A: every range of labels equally often, instead of every voxel once an epoch."""
+    augmented: bool = True
+    """The 24 turns of a cube; B: new points in every epoch."""
+    minutes: float | None = None
+    """Wall-clock budget of this run; the schedule goes on in the next."""
+    steps: int | None = None
+    """Steps of this run at most (tests)."""
+    validate_every: int = 100
+    """Steps between validations."""
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("boxes", "epochs", "chains", "batch_size", "rate", "minutes", "steps", "validate_every"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} is {value:g} and must be above 0")
+
+
+PRESETS = {
+    "reduced": BoxTraining(),
+    "paper-training": BoxTraining(
+        epochs=PAPER_EPOCHS, chains=100, batch_size=512, decay="steps", balanced=False, augmented=False
+    ),
+}
+"""Schedules by name: one for two processor cores, and the paper's."""
+
+
+class BoxState(NamedTuple):
+    """All that a run needs to go on."""
+
+    weights: Tree
+    moments: Tree
+    optimiser: Any
+    step: Array
+
+
+def optimiser(config: BoxTraining) -> optax.GradientTransformation:
+    """Adam with L2 regularisation; the rate is an argument of the step."""
+    return optax.chain(optax.add_decayed_weights(config.weight_decay), optax.scale_by_adam())
+
+
+def box_loss(kind: BoxKind, outputs: dict[str, Float[Array, "b _"]], labels: Array) -> dict[str, Float[Array, ""]]:
+    """Mean absolute error of each probability, or cross-entropy (nats) of each type."""
+    if kind == "box-a":
+        return {head: jnp.abs(outputs[head][:, 0] - labels[:, i]).mean() for i, head in enumerate(OUTPUTS[kind])}
+    entropy = optax.softmax_cross_entropy_with_integer_labels
+    return {head: entropy(outputs[head], labels[:, i]).mean() for i, head in enumerate(OUTPUTS[kind])}
+
+
+@partial(jax.jit, static_argnames=("kind", "network", "config"), donate_argnames="state")
+def training_step(
+    state: BoxState,
+    batch: BoxBatch,
+    rate: Float[Array, ""],
+    key: Key[Array, ""],
+    *,
+    kind: BoxKind,
+    network: BoxConfig,
+    config: BoxTraining,
+) -> tuple[BoxState, dict[str, Float[Array, ""]]]:
+    """One step of Adam at a rate; the losses of the heads, which count alike."""
+
+    def objective(weights: Tree) -> tuple[Array, tuple[dict[str, Array], Tree]]:
+        dice = jax.random.fold_in(key, state.step)
+        outputs, used = apply_box_network(network, weights, jnp.asarray(batch.boxes), key=dice)
+        losses = box_loss(kind, outputs, jnp.asarray(batch.labels))
+        return sum(losses.values(), jnp.zeros(())), (losses, used)
+
+    gradients, (losses, used) = jax.grad(objective, has_aux=True)(state.weights)
+    updates, inner = optimiser(config).update(gradients, state.optimiser, state.weights)
+    weights = jax.tree.map(lambda w, u: w - rate * u, state.weights, updates)
+    moments = jax.tree.map(lambda old, new: (1 - MOMENTUM) * old + MOMENTUM * new, state.moments, used)
+    return BoxState(weights, moments, inner, state.step + 1), losses
+
+
+def learning_rate(config: BoxTraining, done: float) -> float:
+    """Adam's rate when a share (0–1) of the schedule is done."""
+    if config.decay == "steps":
+        return config.rate * 0.1 ** min(int(3 * done), 2)
+    return config.rate * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+
+
+def figures_of(kind: BoxKind, outputs: dict[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
+    """What is validated, and beside it the same of the best constant answer.
+
+    A: mean absolute error and correlation of each probability; B: share of right types.
+    """
+    figures: dict[str, float] = {}
+    for i, head in enumerate(OUTPUTS[kind]):
+        true = labels[:, i]
+        if kind == "box-a":
+            said = outputs[head][:, 0]
+            figures[f"{head}_error"] = float(np.abs(said - true).mean())
+            figures[f"{head}_error_of_constant"] = float(np.abs(true - np.median(true)).mean())
+            spread = said.std() * true.std()
+            figures[f"{head}_correlation"] = float(np.corrcoef(said, true)[0, 1]) if spread > 0 else 0.0
+        else:
+            figures[f"{head}_accuracy"] = float((outputs[head].argmax(axis=1) == true).mean())
+            figures[f"{head}_accuracy_of_constant"] = float(np.bincount(true).max() / len(true))
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def validate(network: BoxNetwork, held: BoxBatch) -> dict[str, float]:
+    """Figures on boxes that were not learnt from."""
+    parts = []
+    for rows in spans(len(held.boxes), VALIDATION_SIZE):
+        parts.append(box_outputs(network.config, network.weights, network.moments, jnp.asarray(held.boxes[rows])))
+    outputs = {head: np.concatenate([np.asarray(part[head]) for part in parts]) for head in OUTPUTS[network.kind]}
+    return figures_of(network.kind, outputs, np.asarray(held.labels))
+
+
+def train_boxes(
+    kind: BoxKind,
+    data: Path,
+    output: Path,
+    *,
+    network: BoxConfig = BoxConfig(),
+    config: BoxTraining = BoxTraining(),
+    train_list: list[str] | None = None,
+    command: str = "",
+    report: Callable[[str], None] = logger.info,
+) -> dict[str, Any]:
+    """Train DenseNet A or B on maps of `data/structures` at 5 Å and write a checkpoint to `output`; its card.
+
+    `output/run` keeps the full state; calling again with the same settings goes on from it, until the schedule is
+    done. `train_list` replaces the package's list of training chains. Raises ConfigError, CheckpointError or
+    StructureError.
+    """
+    structures = data / "structures"
+    listed = sorted(train_list or training_names(structures))
+    order = np.random.default_rng(config.seed).permutation(len(listed))
+    names = [listed[row] for row in order[: config.chains]]
+    held = _held_out(kind, structures)
+    learnt = box_set(kind, load_training_chains(structures, names))
+    if isinstance(learnt, PointSet) and not config.augmented:
+        learnt = learnt.drawn(np.random.default_rng(config.seed))
+    stream = BoxStream(
+        boxes=learnt,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        balanced=config.balanced and kind == "box-a",
+        augmented=config.augmented,
+    )
+    total = math.ceil(config.boxes / config.batch_size) if config.epochs is None else config.epochs * stream.epoch
+    weights = initial_weights(kind, network, config.seed)
+    fresh = BoxState(weights, fresh_moments(weights), optimiser(config).init(weights), jnp.zeros((), jnp.int32))
+    state = kept_state(output, fresh)
+    first = int(state.step)
+    report(f"{len(names)} chains, {len(learnt)} boxes, {total} steps of {config.batch_size}; at step {first}")
+    runs = run_history(output, {"command": command, "training": asdict(config), "first_step": first})
+    clock, key = minutes_of("wall"), jax.random.key(config.seed)
+    minutes, limit = config.minutes or math.inf, first + (config.steps or total)
+
+    def stands(state: BoxState) -> dict[str, Any]:
+        """Validate and keep everything; the card."""
+        step = int(state.step)
+        trained = BoxNetwork(kind, network, state.weights, state.moments)
+        figures = validate(trained, held)
+        report(f"step {step} validation " + " ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+        with (output / "run" / "curve.jsonl").open("a") as lines:
+            lines.write(json.dumps({"step": step, "losses": recent, "validation": figures}) + "\n")
+        seen = step * config.batch_size
+        facts = {
+            "undertrained": seen < PAPER_EPOCHS * len(learnt),
+            "schedule": f"{seen} boxes seen of {total * config.batch_size} planned; the paper's {PAPER_EPOCHS} epochs "
+            f"of these chains would be {PAPER_EPOCHS * len(learnt)}",
+            "runs": runs,
+            "data": {
+                "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
+                "chains": names,
+                "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
+                "maps": "simulated at 5 Å",
+                "boxes": len(learnt),
+            },
+            "steps": step,
+            "boxes": seen,
+            "seed": config.seed,
+            "validation": figures,
+            "curve": [json.loads(line) for line in (output / "run" / "curve.jsonl").read_text().splitlines()],
+            "versions": {name: version(name) for name in ("deepmm-jax", "jax", "optax")},
+        }
+        save_state(state, output)
+        return save_box_network(output, trained, facts)
+
+    recent: dict[str, float] = {}
+    batches = made_ahead(stream.batch, first)
+    for step in range(first, min(total, limit)):
+        rate = jnp.float32(learning_rate(config, step / total))
+        state, losses = training_step(state, next(batches), rate, key, kind=kind, network=network, config=config)
+        recent = {name: 0.95 * recent.get(name, float(loss)) + 0.05 * float(loss) for name, loss in losses.items()}
+        if clock() > minutes:
+            break
+        if (step + 1 - first) % 10 == 0:
+            speed = (step + 1 - first) * config.batch_size / (60 * clock())
+            shown = " ".join(f"{name} {loss:.4f}" for name, loss in recent.items())
+            report(f"step {step + 1} of {total} {shown} rate {float(rate):.1e} {speed:.1f} boxes/s")
+        if (step + 1 - first) % config.validate_every == 0 and step + 1 < min(total, limit):
+            stands(state)
+    return stands(state)
+
+
+def _held_out(kind: BoxKind, structures: Path) -> BoxBatch:
+    """Fixed boxes of validation chains, drawn evenly."""
+    chains = load_training_chains(structures, split_names(structures, "val")[:VALIDATION_CHAINS])
+    boxes: VoxelSet | PointSet = box_set(kind, chains)
+    rng = np.random.default_rng(7)
+    rows = rng.choice(len(boxes), min(len(boxes), VALIDATION_BATCHES * VALIDATION_SIZE), replace=False)
+    return boxes.cut(rows, rng)

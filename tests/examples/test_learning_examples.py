@@ -1,0 +1,43 @@
+"""Both examples that learn through the alignment run from structures to a table, at sizes that prove nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory) -> Path:
+    """A folder for traced chains that both examples share."""
+    return tmp_path_factory.mktemp("paths")
+
+
+def run(script: str, data: Path, *options: str) -> str:
+    command = [sys.executable, str(ROOT / "examples" / script), *options]
+    environment = {"DEEPMM_JAX_DATA": str(data), "PATH": "", "HOME": str(Path.home()), "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_match_scores_are_learnt_from_two_chains(data_directory, caches, tmp_path):
+    options = ["--cache", str(caches), "--chains", "1", "--val-chains", "1", "--epochs", "1"]
+    printed = run("learn_match_scores.py", data_directory, *options, "--output", str(tmp_path / "found.json"))
+    found = json.loads((tmp_path / "found.json").read_text())
+    for form in ("matrices", "log-odds"):
+        assert f"({form})" in printed
+        assert all(0 <= value <= 1 for value in found[form]["after"]["posterior_by_chain"])
+        assert found[form]["after"]["train_log_likelihood"] > found[form]["before"]["train_log_likelihood"]
+
+
+@pytest.mark.slow
+def test_the_type_heads_are_tuned_on_one_chain(data_directory, caches):
+    options = ["--cache", str(caches), "--chains", "1", "--val-chains", "1", "--epochs", "1"]
+    printed = run("finetune_type_head.py", data_directory, *options)
+    assert "log-likelihood per residue" in printed and "register accuracy" in printed
