@@ -142,7 +142,7 @@ def tune(
 ) -> dict[str, Any]:
     """Adam on the last layer's channels of types, one chain after another."""
     steps = arguments.epochs * len(examples)
-    optimiser = optax.adam(optax.cosine_decay_schedule(arguments.rate, max(1, steps, 0.1)))
+    optimiser = optax.adam(optax.cosine_decay_schedule(arguments.rate, max(1, steps), 0.1))
     objective = OBJECTIVES[arguments.objective]
     layer = parameters["heads"]
     free = jnp.asarray(np.tile(np.repeat([head in TYPE_HEADS for head in HEADS], list(HEADS.values())), 8), jnp.float32)
