@@ -1,6 +1,6 @@
 """Milliseconds and memory of the hard, the greedy and the soft alignment at several sizes, compilation apart.
 
-    python benchmarks/soft_alignment.py [--sizes 100x500 300x1500 1000x4000] [--repeats 7]
+    python benchmarks/soft_alignment.py [--sizes 100x500 300x1500 1000x4000] [--repeats 25]
 
 Residues by points, at most 40 points between neighbours, with unbuilt ends and (but for greedy) skips. Times are the
 fastest of the repeats: on the clock, and processor time of all threads, which other programs on the machine change
@@ -37,7 +37,7 @@ def main() -> None:
     """Measure every method at every size, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["100x500", "300x1500", "1000x4000"])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--repeats", type=int, default=25)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "soft_alignment.json")
     arguments = parser.parse_args()
     device = jax.devices()[0]

@@ -11,7 +11,7 @@ and after, with error bars over chains. Nothing is saved: to ship such weights t
 import argparse
 import time
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from learn_match_scores import OBJECTIVES, STANDARD, interval
-from typed_paths import CONFIG, TypedPath, chosen_names, data_folder, typed_paths
+from typed_paths import CONFIG, TypedPath, chosen_names, data_folder, kept_path
 
 from deepmm_jax.alignment.match import log_odds_match
 from deepmm_jax.alignment.soft_register import (
@@ -42,9 +42,9 @@ from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import HEADS, WholeMapConfig, apply_network, network_input, split_heads
 
 
-SIDE = 64
+SIDE = 80
 """Voxels of the box that a chain must fit into."""
-LONGEST, SIZES = 90, (96, 640)
+LONGEST, SIZES = 120, (120, 800)
 """Residues of a chain at most, and what all are padded to: residues and points on a path."""
 LOG_ODDS = AlignmentConfig(match="log-odds", weight_secondary_structure=0.0)
 
@@ -72,9 +72,9 @@ def main() -> None:
     data, started = data_folder(), time.process_time()
     examples = {}
     for split, count in (("train", arguments.chains), ("val", arguments.val_chains)):
-        files = [data / "structures" / f"{name}.pdb.gz" for name in chosen_names(data, split, count, LONGEST)]
-        found = (as_example(chain) for chain in typed_paths(files, arguments.cache))
-        examples[split] = [example for example in found if example is not None]
+        chains = (kept_path(data, name, arguments.cache) for name in chosen_names(data, split, LONGEST))
+        fitting = (example for example in map(as_example, chains) if example is not None)
+        examples[split] = list(islice(fitting, count))
     checkpoint = find_checkpoint(CONFIG.network)
     network, parameters = load_network(checkpoint)
     temperatures = read_temperatures(checkpoint)

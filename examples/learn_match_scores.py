@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from typed_paths import TypedPath, chosen_names, data_folder, typed_paths
+from typed_paths import TypedPath, chosen_names, data_folder, kept_path
 
 from deepmm_jax.alignment.ranking import align_routes
 from deepmm_jax.alignment.soft_register import (
@@ -82,10 +83,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data, started = data_folder(), time.process_time()
     chains = {
-        split: typed_paths(
-            [data / "structures" / f"{name}.pdb.gz" for name in chosen_names(data, split, count, LONGEST)],
-            arguments.cache,
-        )
+        split: [kept_path(data, name, arguments.cache) for name in islice(chosen_names(data, split, LONGEST), count)]
         for split, count in (("train", arguments.chains), ("val", arguments.val_chains))
     }
     result: dict[str, Any] = {"command": f"python examples/learn_match_scores.py {shlex.join(sys.argv[1:])}"}

@@ -7,6 +7,7 @@ resolution of its own, seen by the shipped network and traced; the longest path 
 import os
 import pickle
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,29 +61,21 @@ def data_folder() -> Path:
     return Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
 
 
-def chosen_names(data: Path, split: str, count: int, longest: int) -> list[str]:
-    """So many chains of 40 to `longest` residues, drawn from those to `train` on or those of `val`."""
+def chosen_names(data: Path, split: str, longest: int) -> Iterator[str]:
+    """Chains of 40 to `longest` residues in a random order, from those to `train` on or those of `val`."""
     names = training_names() if split == "train" else split_names(data / "structures", split)
-    order = np.random.default_rng(0).permutation(len(names))
-    chosen = []
-    for i in order:
-        if len(chosen) == count:
-            break
+    for i in np.random.default_rng(0).permutation(len(names)):
         if 40 <= len(read_chains(data / "structures" / f"{names[i]}.pdb.gz")[0]) <= longest:
-            chosen.append(names[i])
-    return chosen
+            yield names[i]
 
 
-def typed_paths(files: list[Path], cache: Path) -> list[TypedPath]:
-    """The paths of structures, each kept in a file of the folder `cache`."""
+def kept_path(data: Path, name: str, cache: Path) -> TypedPath:
+    """The path of a chain, from the folder `cache` where it has been traced before."""
     cache.mkdir(parents=True, exist_ok=True)
-    found = []
-    for file in files:
-        kept = cache / f"{file.name.split('.')[0]}.pkl"
-        if not kept.exists():
-            kept.write_bytes(pickle.dumps(typed_path(read_chains(file)[0], file.name.split(".")[0])))
-        found.append(pickle.loads(kept.read_bytes()))
-    return found
+    kept = cache / f"{name}.pkl"
+    if not kept.exists():
+        kept.write_bytes(pickle.dumps(typed_path(read_chains(data / "structures" / f"{name}.pdb.gz")[0], name)))
+    return pickle.loads(kept.read_bytes())
 
 
 def typed_path(chain: Chain, name: str) -> TypedPath:

@@ -20,9 +20,10 @@ def demo(
     from deepmm_jax.density.simulate import simulate_map
     from deepmm_jax.errors import ConfigError
     from deepmm_jax.structure.read import read_chains
-    from deepmm_jax_cli.build import build_into, read_inputs
+    from deepmm_jax_cli.build import build_into
     from deepmm_jax_cli.console import Progress, ending_at_signals
     from deepmm_jax_cli.folder import check_directory, holds_run, open_log, prepare_directory, writing
+    from deepmm_jax_cli.inputs import read_inputs
 
     started = time.perf_counter()
     structure, fasta = example("1ake_A.pdb.gz"), example("1ake_A.fasta")

@@ -123,62 +123,42 @@ BoxSchedule = Annotated[
     Literal["reduced", "paper-training"],
     typer.Option("--preset", help="The schedule: one for two processor cores, or the paper's."),
 ]
-BoxCount = Annotated[int | None, typer.Option("--boxes", min=1, help="Boxes of the whole schedule (60,000).")]
-BoxMinutes = Annotated[float | None, typer.Option("--minutes", min=0.01, help="Wall-clock budget of this run.")]
-BoxBatchSize = Annotated[int | None, typer.Option("--batch-size", min=1, help="Boxes a step (64).")]
-BoxSteps = Annotated[int | None, typer.Option("--steps", min=1, help="Stop after so many steps of this run.")]
-BoxSeed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights, chains and boxes (1).")]
+BoxCount = Annotated[int | None, typer.Option(min=1, help="Boxes of the whole schedule (60,000).")]
+BoxMinutes = Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget of this run.")]
+BoxBatchSize = Annotated[int | None, typer.Option(min=1, help="Boxes a step (64).")]
+BoxSteps = Annotated[int | None, typer.Option(min=1, help="Stop after so many steps of this run.")]
+BoxSeed = Annotated[int | None, typer.Option(min=0, help="Seed of weights, chains and boxes (1).")]
 
 
-@app.command("box-a")
-def box_a(
-    data: Data,
-    output: Output,
-    preset: BoxSchedule = "reduced",
-    boxes: BoxCount = None,
-    minutes: BoxMinutes = None,
-    batch_size: BoxBatchSize = None,
-    steps: BoxSteps = None,
-    seed: BoxSeed = None,
-) -> None:
-    """Train DenseNet A, the paper's network for main-chain and Cα probability, on maps simulated at 5 Å."""
-    _train_boxes("box-a", data, output, preset, boxes, minutes, batch_size, steps, seed)
+def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
+    """Add the command that trains a box network for `what`."""
+
+    @app.command(kind, help=f"Train {what}, on maps simulated at 5 Å.")
+    def train_box(
+        data: Data,
+        output: Output,
+        preset: BoxSchedule = "reduced",
+        boxes: BoxCount = None,
+        minutes: BoxMinutes = None,
+        batch_size: BoxBatchSize = None,
+        steps: BoxSteps = None,
+        seed: BoxSeed = None,
+    ) -> None:
+        options = {"boxes": boxes, "minutes": minutes, "batch_size": batch_size, "steps": steps, "seed": seed}
+        _train_boxes(kind, data, output, preset, {name: value for name, value in options.items() if value is not None})
 
 
-@app.command("box-b")
-def box_b(
-    data: Data,
-    output: Output,
-    preset: BoxSchedule = "reduced",
-    boxes: BoxCount = None,
-    minutes: BoxMinutes = None,
-    batch_size: BoxBatchSize = None,
-    steps: BoxSteps = None,
-    seed: BoxSeed = None,
-) -> None:
-    """Train DenseNet B, the paper's network for residue class and secondary structure, on maps simulated at 5 Å."""
-    _train_boxes("box-b", data, output, preset, boxes, minutes, batch_size, steps, seed)
+box_command("box-a", "DenseNet A, the paper's network for main-chain and Cα probability")
+box_command("box-b", "DenseNet B, the paper's network for residue class and secondary structure")
 
 
-def _train_boxes(
-    kind: Literal["box-a", "box-b"],
-    data: Path,
-    output: Path,
-    preset: str,
-    boxes: int | None,
-    minutes: float | None,
-    batch_size: int | None,
-    steps: int | None,
-    seed: int | None,
-) -> None:
+def _train_boxes(kind: Literal["box-a", "box-b"], data: Path, output: Path, preset: str, given: dict[str, Any]) -> None:
     _check(data, output)
     from deepmm_jax.training.boxes import PRESETS, train_boxes
     from deepmm_jax_cli.console import ending_at_signals
 
-    options = {"boxes": boxes, "minutes": minutes, "batch_size": batch_size, "steps": steps, "seed": seed}
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    if boxes is not None:
-        given["epochs"] = None  # a count of boxes replaces one of epochs
+    if "boxes" in given:
+        given = given | {"epochs": None}  # a count of boxes replaces one of epochs
     with ending_at_signals(lambda: "give the same command again to go on"):
         card = train_boxes(
             kind, data, output, config=replace(PRESETS[preset], **given), command=_command(), report=typer.echo

@@ -23,6 +23,10 @@ from deepmm_jax.alignment.exact import MARGIN, UNREACHABLE, falling_maximum
 from deepmm_jax.alignment.skips import POINTS_LEAPT
 
 
+UNROLLED = 4
+"""Ways that are summed in one turn of a loop: 4 took a fifth off the time of the score, 8 no more."""
+
+
 class Potentials(NamedTuple):
     """Scores of the parts of alignments, all in units of the temperature; or what the parts are expected to count."""
 
@@ -159,10 +163,12 @@ def _log_sum(first: Float[Array, "n"], ways: list[tuple[int, Callable[[Array], A
     """Logarithm of the sum of exponentials of a row and of so many rows by each function."""
     top = lax.stop_gradient(first)
     for count, row in ways:
-        top = lax.fori_loop(0, count, lambda k, top, row=row: jnp.maximum(top, lax.stop_gradient(row(k))), top)
+        top = lax.fori_loop(
+            0, count, lambda k, top, row=row: jnp.maximum(top, lax.stop_gradient(row(k))), top, unroll=UNROLLED
+        )
     total = jnp.exp(first - top)
     for count, row in ways:
-        total = lax.fori_loop(0, count, lambda k, total, row=row: total + jnp.exp(row(k) - top), total)
+        total = lax.fori_loop(0, count, lambda k, total, row=row: total + jnp.exp(row(k) - top), total, unroll=UNROLLED)
     return top + jnp.log(total)
 
 

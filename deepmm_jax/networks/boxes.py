@@ -13,9 +13,8 @@ import jax
 from jax import Array
 from jaxtyping import Float, Key
 
-from deepmm_jax.config import replace_fields
-from deepmm_jax.errors import CheckpointError, ConfigError
-from deepmm_jax.networks.checkpoints import load_checkpoint, read_card, save_checkpoint
+from deepmm_jax.errors import ConfigError
+from deepmm_jax.networks.checkpoints import load_checkpoint, read_sizes, save_checkpoint
 from deepmm_jax.networks.conv3d import conv3d
 from deepmm_jax.networks.densenet import (
     Tree,
@@ -168,18 +167,6 @@ def save_box_network(directory: Path, network: BoxNetwork, facts: dict[str, Any]
 
 def load_box_network(checkpoint: str | Path, kind: BoxKind) -> BoxNetwork:
     """A box network by shipped name or folder. Raises CheckpointError, also for a network of another kind."""
-    card = read_card(checkpoint)
-    if card.get("kind") != kind:
-        raise CheckpointError(
-            f"checkpoint {str(checkpoint)!r} holds a {card.get('kind')!r} network, not a {kind!r} one; "
-            f"give a folder made by `deepmm-jax train {kind}`"
-        )
-    try:
-        config = replace_fields(BoxConfig(), card["network"], "network")
-    except (KeyError, AttributeError, ConfigError) as error:
-        raise CheckpointError(
-            f"card.json of checkpoint {str(checkpoint)!r} does not give the network's sizes ({error!r}); "
-            "fetch or train it again"
-        ) from error
+    config = read_sizes(checkpoint, kind, BoxConfig(), f"a folder made by `deepmm-jax train {kind}`")
     stored, _ = load_checkpoint(checkpoint, parameter_shapes(kind, config))
     return BoxNetwork(kind, config, stored["weights"], stored["moments"])

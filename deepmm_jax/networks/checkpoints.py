@@ -4,13 +4,17 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 
-from deepmm_jax.errors import CheckpointError
+from deepmm_jax.config import replace_fields
+from deepmm_jax.errors import CheckpointError, ConfigError
 from deepmm_jax.files import atomic_path
+
+
+T = TypeVar("T")
 
 
 def find_checkpoint(name_or_directory: str | Path) -> Path:
@@ -45,6 +49,25 @@ def read_card(name_or_directory: str | Path) -> dict[str, Any]:
     if not isinstance(card, dict):
         raise CheckpointError(f"{path} holds a {type(card).__name__}, not a table; fetch or train the checkpoint again")
     return card
+
+
+def read_sizes(checkpoint: str | Path, kind: str, default: T, instead: str) -> T:
+    """Sizes of a checkpoint's network, `default` with what its card says of them.
+
+    Raises CheckpointError, also for a network of another kind; `instead` says what to give for one of this kind.
+    """
+    card = read_card(checkpoint)
+    if card.get("kind") != kind:
+        raise CheckpointError(
+            f"checkpoint {str(checkpoint)!r} holds a {card.get('kind')!r} network, not a {kind} one; give {instead}"
+        )
+    try:
+        return replace_fields(default, card["network"], "network")
+    except (KeyError, AttributeError, ConfigError) as error:
+        raise CheckpointError(
+            f"card.json of checkpoint {str(checkpoint)!r} does not give the network's sizes ({error!r}); "
+            "fetch or train it again"
+        ) from error
 
 
 def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[str, Any]) -> None:

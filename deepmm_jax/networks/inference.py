@@ -14,13 +14,12 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from deepmm_jax.config import replace_fields
 from deepmm_jax.density.amplitudes import TAPER
 from deepmm_jax.density.map import DensityMap
-from deepmm_jax.errors import CheckpointError, ConfigError, MapError
+from deepmm_jax.errors import MapError
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.calibration import TYPE_HEADS, read_temperatures
-from deepmm_jax.networks.checkpoints import load_checkpoint, read_card
+from deepmm_jax.networks.checkpoints import load_checkpoint, read_sizes
 from deepmm_jax.networks.turns import cube_turns
 from deepmm_jax.networks.whole_map import (
     ATOM_CHANNELS,
@@ -47,19 +46,8 @@ FLOOR = float(np.exp(-4.0))
 
 def load_network(checkpoint: str | Path) -> tuple[WholeMapConfig, dict[str, Any]]:
     """Configuration and weights of a whole-map checkpoint, by shipped name or folder."""
-    card = read_card(checkpoint)
-    if card.get("kind") != "whole-map":
-        raise CheckpointError(
-            f"checkpoint {str(checkpoint)!r} holds a {card.get('kind')!r} network, not a whole-map one; "
-            "give `simulated`, `experimental` or a folder made by `deepmm-jax train whole-map`"
-        )
-    try:
-        config = replace_fields(WholeMapConfig(), card["network"], "network")
-    except (KeyError, AttributeError, ConfigError) as error:
-        raise CheckpointError(
-            f"card.json of checkpoint {str(checkpoint)!r} does not give the network's sizes ({error!r}); "
-            "fetch or train it again"
-        ) from error
+    instead = "`simulated`, `experimental` or a folder made by `deepmm-jax train whole-map`"
+    config = read_sizes(checkpoint, "whole-map", WholeMapConfig(), instead)
     return config, load_checkpoint(checkpoint, parameter_shapes(config))[0]
 
 

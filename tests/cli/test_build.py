@@ -28,7 +28,7 @@ from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import count_models, read_chains
-from deepmm_jax_cli.build import read_inputs
+from deepmm_jax_cli.inputs import read_inputs
 from deepmm_jax_cli.outputs import CHAIN_NAMES, write_pdb_if_it_fits
 from deepmm_jax_cli.view import BY_CHAIN, write_view
 from reference.summary import read_summary

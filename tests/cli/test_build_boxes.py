@@ -68,7 +68,7 @@ def test_swapped_or_missing_networks_are_refused_before_anything_is_written(
     (networks / "box-a").rename(networks / "box-b")
     (networks / "kept").rename(networks / "box-a")
     outcome = command(*arguments)
-    assert outcome.code == 2 and "holds a 'box-b' network, not a 'box-a' one" in outcome.err
+    assert outcome.code == 2 and "holds a 'box-b' network, not a box-a one" in outcome.err
     (networks / "box-a" / "card.json").unlink()
     outcome = command(*arguments)
     assert outcome.code == 2 and "has no card.json" in outcome.err

@@ -98,7 +98,7 @@ def test_checkpoint_holds_weights_and_moments(tmp_path: Path):
 def test_checkpoints_of_other_networks_are_refused(tmp_path: Path):
     network = random_network("box-a")
     save_box_network(tmp_path, network, {})
-    with pytest.raises(CheckpointError, match="holds a 'box-a' network, not a 'box-b' one.*deepmm-jax train box-b"):
+    with pytest.raises(CheckpointError, match="holds a 'box-a' network, not a box-b one.*deepmm-jax train box-b"):
         load_box_network(tmp_path, "box-b")
     stored = {"weights": network.weights, "moments": network.moments}
     for sizes, reason in (({"stem": 8}, "another network"), ({"stem": "8"}, "sizes"), ({"depth": 8}, "sizes")):
