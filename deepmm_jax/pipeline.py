@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from deepmm_jax.alignment.ranking import align_paths
 from deepmm_jax.alignment.values import CalphaModels
@@ -22,17 +21,19 @@ from deepmm_jax.allatom.completion import (
 from deepmm_jax.allatom.minimisation import minimise
 from deepmm_jax.allatom.side_chains import place_side_chains
 from deepmm_jax.allatom.values import AllAtomModel
+from deepmm_jax.complexes.occupied import without_occupied
+from deepmm_jax.confidence.residues import PROBABLY_WRONG, expected_right
 from deepmm_jax.config import BuildConfig, TracingConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mask import crop_to_density
 from deepmm_jax.density.resample import resample_map
 from deepmm_jax.density.scaling import default_threshold, scale_map
 from deepmm_jax.errors import NothingBuiltError
-from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import Evidence
-from deepmm_jax.networks.box_inference import predict_boxes, type_boxes
+from deepmm_jax.networks.box_inference import predict_boxes
 from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.networks.inference import CONTEXT, predict_volumes
+from deepmm_jax.rating import rate_models, typed, typing_of
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
 from deepmm_jax.structure.chain import Chain
@@ -45,9 +46,6 @@ from deepmm_jax.tracing.points import find_local_dense_points
 
 
 log = logging.getLogger(__name__)
-
-OCCUPIED_RADIUS = 3.0
-"""Å around a built Cα that later chains may not use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,13 +145,14 @@ def unbuilt(n_residues: int) -> CalphaModels:
         scores=np.zeros(1, np.float32),
         mscores=np.zeros(1, np.float32),
         support=np.zeros((1, n_residues), np.float32),
+        confidence=np.zeros((1, n_residues), np.float32),
     )
 
 
 def trace_calpha(
     evidence: Evidence, profile: SequenceProfile, config: BuildConfig, *, seed: int, run: StageRunner, label: str = ""
 ) -> CalphaModels:
-    """Ranked Cα models of one chain, by the tracer that the settings name, and moved off the grid.
+    """Ranked Cα models of one chain, by the tracer that the settings name, moved off the grid and rated.
 
     All of it happens around the first voxel: the place of a map must not decide how positions are rounded.
     """
@@ -166,6 +165,14 @@ def trace_calpha(
         threaded = run(f"threading{label}", thread_models, here, profile, *settings)
         traced = run(f"gaps{label}", close_gaps, here, threaded)
     models = run(f"refinement{label}", refine_models, here, traced, profile, config.refinement)
+    models = run(f"confidence{label}", rate_models, here, models, profile, config.alignment, *typing_of(config))
+    if (share := expected_right(models)) < PROBABLY_WRONG:
+        log.warning(
+            "%s: the best model is probably wrong: %.0f %% of its residues are expected to be right; look at the "
+            "confidence, at the other models, and at the hand and the resolution of the map",
+            profile.name,
+            100 * share,
+        )
     return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))
 
 
@@ -175,11 +182,7 @@ def tabu_then_align(
     """Trace the main chain, say what each of its points is, and align the sequence to it (sections 2.3 and 2.4)."""
     graph = run(f"points{label}", main_chain_graph, evidence, config.tracing)
     paths = run(f"tracing{label}", trace_paths, graph, config.tracing, seed)
-    positions = paths.points.positions
-    if evidence.density is None:
-        points = type_points(evidence, positions, config.typing.pool_radius, vote=config.typing.vote)
-    else:
-        points = run(f"types{label}", type_boxes, evidence, positions, find_checkpoint(config.box_b))
+    points = run(f"types{label}", typed, evidence, paths.points.positions, *typing_of(config))
     return run(f"alignment{label}", align_paths, paths, points, profile, config.alignment)
 
 
@@ -188,20 +191,6 @@ def main_chain_graph(evidence: Evidence, config: TracingConfig) -> PointGraph:
     place = (evidence.main_chain, evidence.step, evidence.origin)
     points = find_local_dense_points(*place, config)
     return build_graph(points, *place, bandwidth=config.bandwidth)
-
-
-def without_occupied(evidence: Evidence, models: Sequence[CalphaModels]) -> Evidence:
-    """The evidence with neither main chain nor Cα near the best models so far."""
-    if not models:
-        return evidence
-    main_chain, calpha = evidence.main_chain.copy(), evidence.calpha.copy()
-    ijk = np.argwhere((main_chain > 0) | (calpha > 0))
-    built = np.concatenate([model.positions[0][model.built[0]] for model in models])
-    xyz = evidence.origin + ijk * evidence.step
-    distance, _ = KDTree(built).query(xyz, distance_upper_bound=OCCUPIED_RADIUS)  # infinite beyond
-    taken = tuple(ijk[np.isfinite(distance)].T)
-    main_chain[taken] = calpha[taken] = 0.0
-    return replace(evidence, main_chain=main_chain, calpha=calpha)
 
 
 def build_atoms(

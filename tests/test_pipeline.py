@@ -21,14 +21,12 @@ from deepmm_jax.errors import CheckpointError, NothingBuiltError
 from deepmm_jax.evidence.ideal import ideal_evidence
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.pipeline import (
-    OCCUPIED_RADIUS,
     build_atoms,
     build_chains,
     build_model,
     complete_atoms,
     map_evidence,
     minimise_best,
-    without_occupied,
 )
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner, StageStore
@@ -112,30 +110,11 @@ def test_resumed_run_restores_every_stage(
 
     run = StageRunner(observer=observer, store=store, reuse=True)
     (again,) = build_chains(evidence, [profile], CONFIG, seed=3, run=run)
-    assert heard == [("threading", True), ("gaps", True), ("refinement", True)]
+    assert heard == [("threading", True), ("gaps", True), ("refinement", True), ("confidence", True)]
     np.testing.assert_array_equal(again.positions, models.positions)
 
 
-def test_second_chain_finds_only_what_the_first_one_left(models: CalphaModels, evidence: Evidence):
-    half = replace(models, built=models.built & (np.arange(models.built.shape[1]) < 100))
-    free = without_occupied(evidence, [half])
-    calpha = models.positions[0, :100]
-    taken = np.argwhere((evidence.main_chain > 0) & (free.main_chain == 0))
-    left = np.argwhere(free.main_chain > 0)
-
-    def nearest(ijk: np.ndarray) -> np.ndarray:
-        xyz = evidence.origin + ijk * evidence.step
-        return np.linalg.norm(xyz[:, None] - calpha, axis=2).min(axis=1)
-
-    assert len(taken) and nearest(taken).max() < OCCUPIED_RADIUS
-    assert len(left) and nearest(left).min() >= OCCUPIED_RADIUS
-    np.testing.assert_array_equal(free.main_chain[tuple(left.T)], evidence.main_chain[tuple(left.T)])
-    np.testing.assert_array_equal(free.calpha[tuple(taken.T)], 0)
-    np.testing.assert_array_equal(free.calpha[tuple(left.T)], evidence.calpha[tuple(left.T)])
-    assert without_occupied(evidence, []) is evidence
-
-
-def test_chain_that_finds_nothing_is_named(models: CalphaModels, evidence: Evidence, profile: SequenceProfile):
+def test_chain_that_finds_nothing_is_named(evidence: Evidence, profile: SequenceProfile):
     empty = np.zeros_like(evidence.main_chain)
     nothing = replace(evidence, main_chain=empty, calpha=empty)
     with pytest.raises(NothingBuiltError, match="1AKE_A: no chain of 10 residues"):
@@ -143,7 +122,6 @@ def test_chain_that_finds_nothing_is_named(models: CalphaModels, evidence: Evide
     twin = replace(profile, name="twin")
     with pytest.raises(NothingBuiltError, match="none of the 2 chains .*; chain 1 of 2, twin, is not built: twin: no"):
         build_chains(nothing, [twin, profile], CONFIG)
-    assert not without_occupied(nothing, [models]).main_chain.any()
 
 
 def test_chain_that_cannot_be_built_does_not_take_the_others_with_it(

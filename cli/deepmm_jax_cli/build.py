@@ -136,6 +136,7 @@ def build_into(
     from deepmm_jax.pipeline import build_chains, map_evidence
     from deepmm_jax.stages import StageRunner, StageStore, digest
     from deepmm_jax_cli import outputs
+    from deepmm_jax_cli.report import write_report
 
     progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {outputs.device()}")
     progress.tell(inputs.warnings)
@@ -145,7 +146,7 @@ def build_into(
     evidence = map_evidence(inputs.density, n_residues, settings, run=run)
     progress.tell(inputs.warnings)
     outputs.write_evidence_maps(output, evidence)
-    fit, reason = None, "no model was built"
+    best, fit, reason = None, None, "no model was built"
     summary: dict[str, Any] = {"schema_version": outputs.SCHEMA_VERSION, "n_residues": n_residues}
     if settings.until != "evidence":
         traced = build_chains(evidence, inputs.profiles, settings, seed=seed, run=run)
@@ -162,6 +163,7 @@ def build_into(
         "network_sha256": digest(weights[0] if len(weights) == 1 else weights),
         "seed": seed,
     }
+    write_report(output, summary, inputs.profiles, best)
     outputs.write_json(output / "summary.json", summary)
     if settings.until == "evidence":
         progress.say(f"evidence in {output / 'maps'}")

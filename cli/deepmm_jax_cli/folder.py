@@ -22,6 +22,7 @@ RESULTS = (
     "calpha.cif",
     "confidence.csv",
     "view.cxc",
+    "report.html",
     "summary.json",
     "maps/mainchain.mrc",
     "maps/calpha.mrc",

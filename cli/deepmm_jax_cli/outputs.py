@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.allatom.values import AllAtomModel
 from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.assessment.map_correlation import MapCorrelation, correlate
 from deepmm_jax.confidence.mscore import predicted_cc_mask, predicted_tm_score
+from deepmm_jax.confidence.residues import expected_right
 from deepmm_jax.constants import ONE_TO_THREE
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import write_map
@@ -56,9 +58,10 @@ def rank_models(
             if not of_chain.built[0].any():
                 continue
             r = min(rank, len(of_chain) - 1)
-            chain = placed[r].chain(name, of_chain.support[r])
+            values = (of_chain.support if of_chain.confidence is None else of_chain.confidence)[r]
+            chain = placed[r].chain(name, values)
             chains.append(chain)
-            confidence.append(np.clip(of_chain.support[r][chain.register], 0.0, 1.0))
+            confidence.append(np.clip(values[chain.register], 0.0, 1.0))
         ranked.append(
             ScoredModel(
                 chains=tuple(chains),
@@ -92,16 +95,26 @@ def write_pdb_if_it_fits(path: Path, chains: Sequence[Chain], title: str) -> Non
 def write_confidence(path: Path, profiles: Sequence[SequenceProfile], best: ScoredModel) -> None:
     """A table of every residue of the sequences: chain, number, name, whether it is built, confidence from 0 to 1."""
     rows = [("chain", "number", "residue", "built", "confidence")]
+    for name, profile, values in residue_confidences(profiles, best):
+        for place, (letter, value) in enumerate(zip(profile.letters, values, strict=True)):
+            there = not np.isnan(value)
+            shown = f"{value:.3f}" if there else ""
+            rows.append((name, str(place + 1), ONE_TO_THREE.get(letter, "UNK"), str(int(there)), shown))
+    with atomic_path(path) as partial, partial.open("w", encoding="ascii", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def residue_confidences(
+    profiles: Sequence[SequenceProfile], best: ScoredModel
+) -> Iterator[tuple[str, SequenceProfile, Float[np.ndarray, "n"]]]:
+    """Name, profile and confidence of every residue of each chain; NaN where it is not built."""
     built = {chain.name: chain.register for chain in best.chains}
     known = dict(zip(built, best.confidence or (), strict=True))
     for name, profile in zip(CHAIN_NAMES, profiles, strict=False):
-        values = dict(zip(built.get(name, ()), known.get(name, ()), strict=True))  # type: ignore[arg-type]
-        for place, letter in enumerate(profile.letters):
-            there = place in values
-            value = f"{values[place]:.3f}" if there else ""
-            rows.append((name, str(place + 1), ONE_TO_THREE.get(letter, "UNK"), str(int(there)), value))
-    with atomic_path(path) as partial, partial.open("w", encoding="ascii", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(rows)
+        values = np.full(len(profile), np.nan)
+        if name in built:
+            values[built[name]] = known[name]
+        yield name, profile, values
 
 
 def _mscore(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], rank: int) -> float:
@@ -123,6 +136,7 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
                 "n_built": int(ranked.built[0].sum()),
                 "score": float(ranked.scores[0]),
                 "mscore": mscore,
+                "confidence": expected_right(ranked),
                 "predicted_tm_score": predicted_tm_score(mscore) if ranked.built[0].any() else None,
                 "predicted_cc_mask": predicted_cc_mask(mscore) if ranked.built[0].any() else None,
                 "models": [
@@ -142,6 +156,9 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
         "n_built": sum(chain["n_built"] for chain in chains),
         "score": sum(chain["score"] for chain in chains),
         "mscore": mscore,
+        "confidence": float(
+            np.average([chain["confidence"] for chain in chains], weights=[chain["n_residues"] for chain in chains])
+        ),
         "predicted_tm_score": predicted_tm_score(mscore),
         "predicted_cc_mask": predicted_cc_mask(mscore),
         "geometry": geometry_figures(best.chains),

@@ -25,7 +25,7 @@ from deepmm_jax.tracing.values import LocalDensePoints, MainChainPaths
 
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "1ake_A.pdb.gz"
-CHAINS = ("1vfy_A", "5d6y_C", "2nll_B", "1ash_A")
+CHAINS = ("1vfy_A", "2nll_B", "1ash_A")
 TOUCHING = pytest.mark.xfail(
     strict=True, reason="main chain in touch beside the hidden loop: the one path strays across, and a leap cannot help"
 )
@@ -133,7 +133,7 @@ def check(
 @pytest.mark.parametrize("bridge", [False, True], ids=["leap", "bridge"])
 def test_the_rest_of_a_traced_backbone_keeps_its_register(hide, bridge):
     chain, profile = structure(EXAMPLE)
-    for seed in range(8):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
         visible = hide(len(chain), rng)
         models = align_paths(*traced_backbone(chain, profile, visible, rng, bridge=bridge), profile, CONFIG)

@@ -138,8 +138,10 @@ train box-b --steps [1..]
 train box-b --seed [0..]
 """
 
-EVIDENCE = set("log.txt summary.json maps/mainchain.mrc maps/calpha.mrc stages/resample stages/evidence".split())
-CALPHA = set("calpha.cif stages/threading stages/gaps stages/refinement".split())
+EVIDENCE = set(
+    "log.txt summary.json report.html maps/mainchain.mrc maps/calpha.mrc stages/resample stages/evidence".split()
+)
+CALPHA = set("calpha.cif stages/threading stages/gaps stages/refinement stages/confidence".split())
 MODELS = set("model.cif model.pdb models/model_01.cif confidence.csv view.cxc".split())
 ATOMS = set("stages/backbone stages/side-chains stages/minimisation".split())
 """Files that `build` leaves, stages without the digest in their names; there may be more than one model."""
@@ -150,7 +152,7 @@ SUMMARY = """
 schema_version n_residues cc_mask cc_mask_reason resolution timings_seconds peak_memory_mb device versions network
 network_sha256 input seed warnings
 """
-SUMMARY_MODELS = "n_built score mscore predicted_tm_score predicted_cc_mask geometry chains models"
+SUMMARY_MODELS = "n_built score mscore confidence predicted_tm_score predicted_cc_mask geometry chains models"
 REFINE_SUMMARY = """
 schema_version n_residues n_atoms n_atoms_given geometry geometry_given cc_mask cc_mask_given cc_mask_reason resolution
 timings_seconds peak_memory_mb device versions input warnings

@@ -151,16 +151,16 @@ def test_signal_ends_the_run_with_what_to_do(program: Callable, tmp_path: Path, 
 
 
 CHANGES = [
-    ("", 6),
-    ("--resolution 4.5", 6),
-    ("--threads 2 --device cpu", 6),
-    ("--verbose", 6),
-    ("MAP moved.mrc", 6),
-    ("--checkpoint same", 6),
-    ("--models 2", 4),
-    ("--full-length", 4),
-    ("--secondary-structure states.ss", 4),
-    ("--sequence other.fasta", 4),
+    ("", 8),
+    ("--resolution 4.5", 8),
+    ("--threads 2 --device cpu", 8),
+    ("--verbose", 8),
+    ("MAP moved.mrc", 8),
+    ("--checkpoint same", 8),
+    ("--models 2", 5),
+    ("--full-length", 5),
+    ("--secondary-structure states.ss", 5),
+    ("--sequence other.fasta", 5),
     ("--config typing.toml", 4),
     ("--seed 1", 3),
     ("--config trajectories.toml", 2),
@@ -207,7 +207,7 @@ def test_change_recomputes_what_depends_on_it_and_nothing_else(
         outcome = command(*options, *words)
         kept = restored(outcome.err)
         wanted = set(list(STAGES)[:n_kept])
-        kept -= {"refinement"} - wanted  # kept where the alignment comes to the same
+        kept -= {"types", "refinement", "confidence"} - wanted  # kept where what they are given comes to the same
         if outcome.code != 0 and "--origin" not in change or kept != wanted:
             wrong.append((change, kept, outcome.code, outcome.err if outcome.code else ""))
     assert not wrong
@@ -226,13 +226,13 @@ def test_damaged_stage_is_computed_again(command: Callable, build: list[str | Pa
     out = tmp_path / "out"
     assert command(*build).code == 0
     first = results(out)
-    for path in (out / "stages").glob("[rt]*.pickle"):  # resample, tracing and refinement
+    for path in (out / "stages").glob("[rt]*.pickle"):  # resample, tracing, types and refinement
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     outcome = command(*build, "--resume")
     assert outcome.code == 0, outcome.err
-    assert restored(outcome.err) == {"evidence", "points", "alignment"}
+    assert restored(outcome.err) == {"evidence", "points", "alignment", "confidence"}
     assert results(out) == first
 
 

@@ -29,8 +29,10 @@ STAGES = {
     "evidence": "predict_volumes",
     "points": "main_chain_graph",
     "tracing": "trace_paths",
+    "types": "typed",
     "alignment": "align_paths",
     "refinement": "refine_models",
+    "confidence": "rate_models",
 }
 """The pipeline's functions by stage, of the tracer that has most of them: `tracer = "tabu"`."""
 

@@ -200,20 +200,19 @@ def test_all_atoms_and_copies_of_a_chain(tmp_path):
     assert len(gemmi.read_structure(str(path)).entities) == 1
 
 
-def test_seventy_chains_and_more_than_99999_atoms_are_written_and_read(tmp_path):
+def test_more_chains_than_letters_are_written_and_read(tmp_path):
     names = [a + b for a in "ABCDEFG" for b in "abcdefghij"]
-    (chain,) = read_chains(EXAMPLE)
+    chain = calpha_chain("A", SEQUENCE, trace(0, len(SEQUENCE)))
     chain = replace(chain, full_sequence=chain.sequence + "K", register=np.arange(len(chain), dtype=np.int32))
     path = tmp_path / "capsid.cif"
     write_modelcif(path, [ScoredModel(chains=tuple(replace(chain, name=name) for name in names))], title="A capsid")
     again = read_chains(path)
     assert [copy.name for copy in again] == names
-    assert sum(len(copy.positions) for copy in again) == 70 * 1656
     for copy in again:
-        np.testing.assert_array_equal(copy.positions, chain.positions)
+        np.testing.assert_allclose(copy.positions, chain.positions, atol=6e-4)
         assert (copy.sequence, copy.full_sequence) == (chain.sequence, chain.full_sequence)
     structure = gemmi.read_structure(str(path))
-    assert (structure[0].count_atom_sites(), len(structure.entities)) == (70 * 1656, 1)
+    assert (structure[0].count_atom_sites(), len(structure.entities)) == (70 * len(SEQUENCE), 1)
 
 
 def test_residues_keep_the_numbers_of_their_chain(tmp_path):

@@ -1,0 +1,1 @@
+"""Several chains in one map."""
