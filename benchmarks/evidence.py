@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
@@ -31,24 +30,23 @@ from deepmm_jax.assessment.evidence import (
     type_figures,
     vector_figures,
 )
+from deepmm_jax.assessment.held_out import HELD_OUT, protein_of
+from deepmm_jax.benchmark.suites import RANGES
+from deepmm_jax.benchmark.targets import as_measured
 from deepmm_jax.config import BuildConfig, build_config
-from deepmm_jax.density.experimental.settings import SimulatorConfig, load_simulator
-from deepmm_jax.density.experimental.simulator import simulate_experimental
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
-from deepmm_jax.density.simulate import eman2_box, simulate_map
+from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.networks.calibration import TYPE_HEADS, fit_temperature, read_temperatures, write_temperatures
 from deepmm_jax.pipeline import map_evidence
 from deepmm_jax.sequence.fasta import profiles_from_fasta
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.tracing.points import find_local_dense_points
-from deepmm_jax.training.chains import as_training_chain
-from deepmm_jax.training.real_maps import HELD_OUT
 
 
 KINDS = ("simulated", "simulated-experimental", "real")
-BINS = ((2.3, 2.5), (2.5, 3.0), (3.0, 3.5), (3.5, 4.0), (4.0, 4.5), (4.5, 5.0))
+BINS = ((2.3, 2.5), *RANGES)
 """Resolutions of the experimental-like maps, Å."""
 ANCHORS = json.loads((Path(__file__).parent / "anchors.json").read_text())["rows"]
 """The authors' network on the real maps."""
@@ -56,8 +54,6 @@ CROWDED = ("emd5623_t20s_F", "emd4413_6i5a_A")
 """Boxes that hold more protein than the model: only what is predicted within 4 Å of it counts."""
 SPEED_CASE = "1s18_A"
 """A chain of 316 residues."""
-PROTEINS = {"emd6272": "VP6", "emd1461": "VP6", "vp6": "VP6", "emd5185": "TMV", "emd4413": "TMV"}
-"""Maps of one protein count as one in the means."""
 COLUMNS = (
     *("recall_1.0", "precision_1.0", "recall_2.0", "precision_2.0", "main_chain_recall", "main_chain_precision"),
     *("offset_error", "direction_cosine", "accuracy_20", "accuracy_4", "accuracy_ss", "ece_20", "ece_4", "ece_ss"),
@@ -150,7 +146,6 @@ def shown(arguments: argparse.Namespace, kind: str, names: list[str]) -> list[st
 
 def chain_cases(data: Path, kind: str, names: list[str], seed: int) -> Iterator[Case]:
     """Chains simulated at 5 Å, or as `simulated-experimental-v1` shows them at a resolution in every bin."""
-    simulator = load_simulator()
     for name in names:
         (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
         common = {"reference": [chain], "n_residues": len(chain), "protein": name}
@@ -159,19 +154,8 @@ def chain_cases(data: Path, kind: str, names: list[str], seed: int) -> Iterator[
             yield Case(name=name, density=density, group="5 Å", **common)
             continue
         for low, high in BINS:
-            rng = np.random.default_rng((seed, zlib.crc32(f"{name} {low}".encode())))
-            density = experimental_map(chain, rng.uniform(low, high), simulator, rng)
+            density = as_measured(chain, name, low, high, seed)
             yield Case(name=f"{name} {low}-{high}", density=density, group=f"{low}-{high} Å", **common)
-
-
-def experimental_map(
-    chain: Chain, resolution: float, simulator: SimulatorConfig, rng: np.random.Generator
-) -> DensityMap:
-    """A chain alone in its box: no neighbour, whose truth were unknown, and no residuals, which only data can lend."""
-    shape, origin = eman2_box(chain.positions, 10.0, 1.0)
-    molecule = as_training_chain(chain).molecule.moved(np.eye(3), -origin)
-    data = simulate_experimental(molecule, shape, resolution, rng, simulator)
-    return DensityMap(data=data, step=np.ones(3), origin=origin)
 
 
 def real_names(data: Path, *, held_out: bool) -> list[str]:
@@ -201,7 +185,7 @@ def real_cases(data: Path, names: list[str]) -> Iterator[Case]:
             # Copies of a chain are one record of the FASTA file in some of the entries.
             n_residues=max(sum(map(len, profiles)), sum(map(len, reference))),
             group="≤ 3.4 Å" if resolution <= 3.4 else "3.5–4.3 Å" if resolution <= 4.3 else "5 Å",
-            protein=next((protein for start, protein in PROTEINS.items() if name.startswith(start)), name),
+            protein=protein_of(name),
             first=ANCHORS.get(name, {}).get("first"),
             near=4.0 if name in CROWDED else None,
         )

@@ -1,8 +1,9 @@
-"""Files that appear whole or not at all, whatever stops the program: every writer of the library uses `atomic_path`."""
+"""Where data and the example lie; files that appear whole or not at all, whatever stops the program (`atomic_path`)."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
 
 
@@ -50,3 +51,15 @@ def remove_partial(directory: Path) -> None:
     """Remove what runs that were killed in the middle of a write have left in a folder."""
     for partial in directory.glob(f"{_PREFIX}*"):
         partial.unlink(missing_ok=True)
+
+
+def data_directory() -> Path:
+    """Where the training and benchmark data lie: DEEPMM_JAX_DATA, or `../shared/data`."""
+    return Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+
+
+def example_path(name: str) -> Path:
+    """A file of the example, inside the installed package or in the repository."""
+    package = Path(str(files("deepmm_jax")))
+    inside = package / "examples" / name
+    return inside if inside.is_file() else package.parent / "examples" / name

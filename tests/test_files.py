@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmm_jax.files import atomic_path, remove_partial
+from deepmm_jax.files import atomic_path, data_directory, remove_partial
 
 
 def test_earlier_file_stays_until_the_block_ends(tmp_path: Path):
@@ -73,3 +73,10 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path):
     assert len(list(tmp_path.iterdir())) == 2
     remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["kept.cif"]
+
+
+def test_data_directory_is_the_variable_or_beside_the_repository(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DEEPMM_JAX_DATA", "elsewhere/data")
+    assert data_directory() == Path("elsewhere/data")
+    monkeypatch.delenv("DEEPMM_JAX_DATA")
+    assert data_directory() == Path("../shared/data")

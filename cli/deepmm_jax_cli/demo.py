@@ -1,7 +1,6 @@
 """`deepmm-jax demo`: the example protein, simulated, built and compared with its crystal structure."""
 
 import time
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ def demo(
     from deepmm_jax.density.mrc import write_map
     from deepmm_jax.density.simulate import simulate_map
     from deepmm_jax.errors import ConfigError
+    from deepmm_jax.files import example_path
     from deepmm_jax.structure.read import read_chains
     from deepmm_jax_cli.build import build_into
     from deepmm_jax_cli.console import Progress, ending_at_signals
@@ -26,7 +26,7 @@ def demo(
     from deepmm_jax_cli.inputs import read_inputs
 
     started = time.perf_counter()
-    structure, fasta = example("1ake_A.pdb.gz"), example("1ake_A.fasta")
+    structure, fasta = example_path("1ake_A.pdb.gz"), example_path("1ake_A.fasta")
     (crystal,) = read_chains(structure)
     with writing(output):
         check_directory(output, resume=False, overwrite=True)
@@ -61,10 +61,3 @@ def demo(
     typer.echo("  seconds         " + ", ".join(f"{stage} {s:.1f}" for stage, s in progress.seconds.items()))
     typer.echo(f"  in all          {time.perf_counter() - started:.0f} s")
     typer.echo(f"Output: {output.resolve()} (open view.cxc in ChimeraX)")
-
-
-def example(name: str) -> Path:
-    """A file of the example, inside the installed package or in the repository."""
-    package = Path(str(files("deepmm_jax")))
-    inside = package / "examples" / name
-    return inside if inside.is_file() else package.parent / "examples" / name

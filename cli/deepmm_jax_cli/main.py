@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from deepmm_jax_cli import build, data, demo, evaluate, info, refine, simulate, train
+from deepmm_jax_cli import benchmark, build, data, demo, evaluate, info, refine, simulate, train
 
 
 LONGEST = 1000
@@ -31,6 +31,7 @@ app.command("simulate")(simulate.simulate)
 app.command("evaluate")(evaluate.evaluate)
 app.command("demo")(demo.demo)
 app.command("data")(data.data)
+app.command("benchmark")(benchmark.benchmark)
 app.add_typer(train.app, name="train")
 
 

@@ -27,11 +27,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print details.")]
 
 
-def data_directory() -> Path:
-    """Where the training and benchmark data lie: DEEPMM_JAX_DATA, or `../shared/data`."""
-    return Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
-
-
 def check_resolution(resolution: float | None) -> None:
     """Raise ConfigError for a resolution (Å) that no map has."""
     from deepmm_jax.errors import ConfigError

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from deepmm_jax_cli.options import data_directory
+from deepmm_jax.files import data_directory
 
 
 app = typer.Typer(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmm_jax.constants import SECONDARY_STRUCTURES
-from deepmm_jax.density.experimental.molecule import Molecule
+from deepmm_jax.density.experimental.molecule import Molecule, bond_depth, carboxylate_oxygens
 from deepmm_jax.errors import StructureError
 from deepmm_jax.evidence.ideal import ATOM_KINDS
 from deepmm_jax.sequence.profile import encode_letters
@@ -24,9 +24,6 @@ from deepmm_jax.structure.secondary_structure import assign_secondary_structure
 
 LONGEST_CHAIN = 512
 """Residue slots of a training example."""
-
-BACKBONE_DEPTH = {"N": 0, "CA": 0, "C": 0, "O": 1, "CB": 1, "OXT": 1}
-"""Bonds from the main chain; later side-chain atoms follow by the letter of their name (γ 2, δ 3, ε 4, ζ 5, η 6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +64,8 @@ def as_training_chain(chain: Chain) -> TrainingChain:
         positions=chain.positions.astype(np.float32),
         atomic_numbers=chain.atomic_numbers,
         kind=np.array([ATOM_KINDS.index(n) if n in ATOM_KINDS else -1 for n in names], np.int8),
-        depth=np.array([BACKBONE_DEPTH.get(n, 1 + max(0, "BGDEZH".find(n[1:2]))) for n in names], np.float32),
-        acidic=np.array(
-            [n[:2] in ("OD", "OE") and letter in "DE" for n, letter in zip(names, letters, strict=True)], bool
-        ),
+        depth=bond_depth(names),
+        acidic=carboxylate_oxygens(names, letters),
         residue_of_atom=chain.residue_of_atom.astype(np.int32),
         calpha=chain.calpha.astype(np.float32),
         amino_acids=encode_letters(chain.sequence),

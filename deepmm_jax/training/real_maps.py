@@ -17,6 +17,7 @@ import scipy.fft
 from jaxtyping import Bool, Int
 from scipy.ndimage import binary_dilation
 
+from deepmm_jax.assessment.held_out import HELD_OUT
 from deepmm_jax.density.experimental.atoms import atom_density
 from deepmm_jax.density.experimental.masks import distance_to_atoms
 from deepmm_jax.density.experimental.molecule import Molecule
@@ -31,9 +32,6 @@ from deepmm_jax.errors import MapError
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training.chains import TrainingChain, as_training_chain
 
-
-HELD_OUT = ("emd6272", "emd1461", "vp6_unmasked", "emd5185", "emd4413", "emd2566", "emd2513", "emd3240")
-"""Maps whose names begin like this are for reporting only: VP6, TMV, a mitoribosomal protein, FRH, γ-secretase."""
 
 NOT_LEARNT_FROM = frozenset({"related", "misfit"})
 """Notes of maps that are never learnt from, though they may be validated on or lend their noise."""

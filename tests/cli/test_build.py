@@ -388,17 +388,17 @@ def test_every_chain_has_its_own_name():
 @pytest.mark.slow
 def test_shipped_network_builds_the_example(command: Callable, tmp_path: Path):
     """1AKE chain A, 214 residues, from a map simulated at 5 Å."""
-    from deepmm_jax_cli.demo import example
+    from deepmm_jax.files import example_path
 
-    assert command("simulate", example("1ake_A.pdb.gz"), "-o", tmp_path / "map.mrc").code == 0
+    assert command("simulate", example_path("1ake_A.pdb.gz"), "-o", tmp_path / "map.mrc").code == 0
     outcome = command(
-        *("build", tmp_path / "map.mrc", "-s", example("1ake_A.fasta"), "-o", tmp_path / "out"),
+        *("build", tmp_path / "map.mrc", "-s", example_path("1ake_A.fasta"), "-o", tmp_path / "out"),
         *("--preset", "simulated", "--resolution", "5"),
     )
     assert outcome.code == 0, outcome.err
     summary = read_summary(tmp_path / "out")
     assert summary["n_built"] >= 0.99 * 214
-    compared = command("evaluate", tmp_path / "out" / "model.cif", example("1ake_A.pdb.gz"), "--json")
+    compared = command("evaluate", tmp_path / "out" / "model.cif", example_path("1ake_A.pdb.gz"), "--json")
     figures = json.loads(compared.out)
     assert figures["ca_rmsd"] < 1.0 and figures["sequence_match"] > 0.95 and figures["coverage"] >= 0.99
     assert figures["backbone_rmsd"] < 0.55 and figures["all_atom_rmsd"] < 1.3

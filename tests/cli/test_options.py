@@ -2,11 +2,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-from deepmm_jax_cli.options import data_directory
 
 
 COUNT = """
@@ -25,10 +22,3 @@ print(names.count("tf_XLAEigen"), numba.config.NUMBA_NUM_THREADS, os.environ["OM
 def test_threads_are_as_many_as_asked_for(threads: str):
     result = subprocess.run([sys.executable, "-c", COUNT, threads], capture_output=True, text=True, check=True)
     assert result.stdout.split() == [threads, threads, threads, "cpu"]
-
-
-def test_data_directory_is_the_variable_or_beside_the_repository(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("DEEPMM_JAX_DATA", "elsewhere/data")
-    assert data_directory() == Path("elsewhere/data")
-    monkeypatch.delenv("DEEPMM_JAX_DATA")
-    assert data_directory() == Path("../shared/data")

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepmm_jax.assessment.held_out import HELD_OUT
 from deepmm_jax.assessment.map_statistics import density_at_calpha
 from deepmm_jax.errors import MapError
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training.chains import as_training_chain
 from deepmm_jax.training.real_maps import (
-    HELD_OUT,
     RealMap,
     blurred,
     labelled_voxels,

@@ -1,11 +1,16 @@
 """What is simulated: atoms in the box of a map, and where a neighbouring molecule may lie."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
+
+
+BACKBONE_DEPTH = {"N": 0, "CA": 0, "C": 0, "O": 1, "CB": 1, "OXT": 1}
+"""Bonds from the main chain; later side-chain atoms follow by the letter of their name (γ 2, δ 3, ε 4, ζ 5, η 6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,17 @@ class Molecule:
             positions=(self.positions @ turn.T + shift).astype(np.float32),
             calpha=(self.calpha @ turn.T + shift).astype(np.float32),
         )
+
+
+def bond_depth(atom_names: Sequence[str]) -> Float[np.ndarray, "n"]:
+    """Bonds between the main chain and atoms of these PDB names."""
+    depth = [BACKBONE_DEPTH.get(name, 1 + max(0, "BGDEZH".find(name[1:2]))) for name in atom_names]
+    return np.array(depth, np.float32)
+
+
+def carboxylate_oxygens(atom_names: Sequence[str], letters: Sequence[str]) -> Bool[np.ndarray, "n"]:
+    """Which atoms of these PDB names, in residues of these one-letter codes, are oxygens of Asp or Glu."""
+    return np.array([name[:2] in ("OD", "OE") and letter in "DE" for name, letter in zip(atom_names, letters)], bool)
 
 
 def place_beside(molecule: Molecule, other: Molecule, rng: np.random.Generator, contact: float = 6.0) -> Molecule:

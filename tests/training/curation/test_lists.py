@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from deepmm_jax.assessment.held_out import HELD_OUT
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training.chains import split_names, training_names
 from deepmm_jax.training.curation import curation
 from deepmm_jax.training.curation.pieces import longest_piece
 from deepmm_jax.training.curation.sources import Source, read_list
-from deepmm_jax.training.real_maps import HELD_OUT
 
 
 LISTS = Path(curation.__file__).with_name("lists")

@@ -1,0 +1,114 @@
+"""One target built and compared with its true structure: a row of figures."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmm_jax.alignment.values import CalphaModels
+from deepmm_jax.assessment.evidence import evidence_figures
+from deepmm_jax.assessment.geometry import geometry_figures
+from deepmm_jax.assessment.report import evaluate_model
+from deepmm_jax.benchmark.targets import Case, Target, read_target
+from deepmm_jax.config import BuildConfig
+from deepmm_jax.errors import NothingBuiltError
+from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.files import data_directory
+from deepmm_jax.networks.checkpoints import find_checkpoint
+from deepmm_jax.pipeline import build_atoms, build_chains, map_evidence, minimise_best
+from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.stages import StageRunner, digest, program_digest
+from deepmm_jax.structure.chain import Chain
+from deepmm_jax.structure.write import calpha_chain
+
+
+Row = dict[str, Any]
+"""Figures of a target, as JSON has them: `model` is the best one, `best_…_of_ten` the best figures of the ten ranked;
+`error` says why nothing could be built, `failure` what went wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """How the targets of a suite are measured. `data` None: in the data folder of whoever measures."""
+
+    config: BuildConfig
+    data: Path | None = None
+
+    def digests(self) -> dict[str, str]:
+        """What figures depend on besides the target: digests of settings, weights and program."""
+        nameless = replace(self.config, network="", box_a="", box_b="")
+        return {
+            "settings": digest(nameless),
+            "weights": digest([find_checkpoint(name) for name in self.config.networks]),
+            "program": program_digest(),
+        }
+
+
+def measure(target: Target, work: Work) -> Row:
+    """Read, build, compare: figures of the model, of the evidence, and seconds by stage."""
+    case = read_target(target, work.data or data_directory())
+    timings: dict[str, float] = {}
+
+    def watch(stage: str, value: Any, seconds: float, *, restored: bool = False) -> None:
+        if value is not None:
+            timings[stage] = round(seconds, 2)
+
+    config, run = work.config, StageRunner(observer=watch)
+    started = time.perf_counter()
+    evidence = map_evidence(case.density, sum(map(len, case.profiles)), config, run=run)
+    found = evidence_figures(evidence, case.reference, pool_radius=config.typing.pool_radius)
+    row: Row = {"evidence": _rounded(found), "seconds": timings}
+    if config.until == "evidence":
+        return row
+    try:
+        models = build_chains(evidence, case.profiles, config, run=run)
+    except NothingBuiltError as error:
+        return row | {"error": str(error)}
+    row["seconds_total"] = round(time.perf_counter() - started, 1)
+    row |= model_figures(case.profiles, models, case.reference)
+    if config.until == "allatom":
+        row["atoms"] = atom_figures(case, evidence, models, config, run)
+    return row
+
+
+def model_figures(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], reference: list[Chain]) -> Row:
+    """Figures of ranked Cα models, those of every chain by rank; a chain with fewer models shows its last."""
+    ranks = [
+        evaluate_model(
+            [
+                calpha_chain(chr(65 + c), profile.letters, model.positions[min(rank, len(model) - 1)])
+                for c, (profile, model) in enumerate(zip(profiles, models, strict=True))
+            ],
+            reference,
+        )
+        for rank in range(max(map(len, models)))
+    ]
+    rmsds = [rank["ca_rmsd"] for rank in ranks if rank["ca_rmsd"] is not None]
+    return {
+        "mscore": round(float(np.mean([model.mscores[0] for model in models])), 3),
+        "model": _rounded(ranks[0]),
+        "best_tm_score_of_ten": round(max(float(rank["tm_score"] or 0) for rank in ranks), 4),
+        "best_ca_rmsd_of_ten": round(min(rmsds), 4) if rmsds else None,
+    }
+
+
+def atom_figures(
+    case: Case, evidence: Evidence, models: list[CalphaModels], config: BuildConfig, run: StageRunner
+) -> Row:
+    """RMSDs and stereochemistry of the best model with all its atoms, minimised, and before that."""
+    placed = build_atoms(case.density, evidence, case.profiles, models, config, run=run)
+    whole = minimise_best(case.density, placed, config, run=run)
+    figures: Row = {}
+    for when, atoms in (("placed", placed), ("minimised", whole)):
+        chains = [ranked[0].chain(chr(65 + c)) for c, ranked in enumerate(atoms) if ranked[0].mask.any()]
+        found = evaluate_model(chains, case.reference)
+        rmsds = {key: found[key] for key in ("ca_rmsd", "backbone_rmsd", "all_atom_rmsd")}
+        figures[when] = _rounded(rmsds | geometry_figures(chains))
+    return figures
+
+
+def _rounded(figures: dict[str, Any]) -> Row:
+    return {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}

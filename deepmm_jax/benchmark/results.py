@@ -1,0 +1,53 @@
+"""Rows in a folder: one JSON file a target, written as it ends, which says what the figures depend on."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from deepmm_jax.benchmark.measure import Row
+from deepmm_jax.benchmark.targets import Target
+from deepmm_jax.errors import ConfigError
+from deepmm_jax.files import atomic_path
+
+
+def target_file(folder: Path, target: Target) -> Path:
+    """Where the row of a target is kept."""
+    return folder / "targets" / f"{target.name.replace(' ', '_').replace(':', '_')}.json"
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """A JSON file, whole or not at all. Raises OSError."""
+    with atomic_path(path) as partial:
+        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def keep_row(folder: Path, target: Target, digests: Mapping[str, str], row: Row) -> None:
+    """Write the row of a target. Raises OSError."""
+    write_json(target_file(folder, target), {"target": target.name, "digests": digests, **row})
+
+
+def kept_rows(folder: Path, targets: Iterable[Target], digests: Mapping[str, str]) -> dict[Target, Row]:
+    """The rows that earlier runs left of these targets; those of targets that failed, and damaged files, are missing.
+
+    Raises ConfigError if any target in the folder was measured with other settings, weights or another program: its
+    figures must not be mixed with these.
+    """
+    found: dict[Path, Row] = {}
+    for path in sorted((folder / "targets").glob("*.json")):
+        try:
+            row = json.loads(path.read_text(encoding="utf-8"))
+            theirs = row.pop("digests")
+            del row["target"]
+        except (OSError, ValueError, KeyError, AttributeError):
+            continue
+        other = [part for part in digests if theirs.get(part) != digests[part]]
+        if other:
+            raise ConfigError(
+                f"--output {folder} holds targets that were measured with other {' and '.join(other)} ({path.name}); "
+                "give another folder"
+            )
+        if "failure" not in row:
+            found[path] = row
+    files = {target: target_file(folder, target) for target in targets}
+    return {target: found[path] for target, path in files.items() if path in found}

@@ -1,0 +1,97 @@
+"""Figures of a whole suite from the rows of its targets. A target without a model has TM-score 0 and no match."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepmm_jax.benchmark.measure import Row
+
+
+MATCHES = ("coverage", "residue_match", "sequence_match")
+"""Figures of a model that are 0 where there is none."""
+
+
+def mean(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
+    """Mean over proteins of the means over the targets of each."""
+    proteins: dict[str, list[float]] = {}
+    for row in rows:
+        proteins.setdefault(row["protein"], []).append(float(value(row)))
+    return round(float(np.mean([np.mean(values) for values in proteins.values()])), 4)
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, Any]:
+    """Counts of targets, and means over proteins; RMSDs (Å, in place) and seconds are of what was built."""
+    summary: dict[str, Any] = {
+        "cases": len(rows),
+        "proteins": len({row["protein"] for row in rows}),
+        "failed": sum("failure" in row for row in rows),
+    }
+    seen = [row for row in rows if "evidence" in row]
+    if seen:
+        keys = seen[0]["evidence"]
+        summary["evidence"] = {key: mean(seen, lambda row, key=key: row["evidence"][key]) for key in keys}
+    if seen and not any("model" in row or "error" in row for row in rows):
+        return summary  # the suite went to the evidence only
+    built = [row for row in rows if "model" in row]
+    summary |= {
+        "built": len(built),
+        "not_built": sum("error" in row for row in rows),
+        "tm_score_mean": mean(rows, _tm_score),
+        "tm_score_at_least_0.8": sum(_tm_score(row) >= 0.8 for row in rows),
+        **{key: mean(rows, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
+        "top1": {
+            "tm_score_above_0.5": mean(rows, lambda row: _tm_score(row) > 0.5),
+            "ca_rmsd_below_10": mean(rows, lambda row: _below_10(row.get("model", {}).get("ca_rmsd"))),
+        },
+        "top10": {
+            "tm_score_above_0.5": mean(rows, lambda row: row.get("best_tm_score_of_ten", 0.0) > 0.5),
+            "ca_rmsd_below_10": mean(rows, lambda row: _below_10(row.get("best_ca_rmsd_of_ten"))),
+        },
+    }
+    paired = [row for row in built if row["model"]["ca_rmsd"] is not None]
+    if paired:
+        rmsds = [row["model"]["ca_rmsd"] for row in paired]
+        summary |= {
+            "ca_rmsd_mean": mean(paired, lambda row: row["model"]["ca_rmsd"]),
+            "ca_rmsd_median": round(float(np.median(rmsds)), 4),
+            "ca_rmsd_worst": max(rmsds),
+            "seconds_mean": mean(built, lambda row: row["seconds_total"]),
+        }
+    whole = [row for row in built if "atoms" in row]
+    if whole:
+        summary["atoms"] = {
+            when: {
+                key: mean(whole, lambda row, when=when, key=key: row["atoms"][when][key] or 0.0)
+                for key in whole[0]["atoms"][when]
+            }
+            for when in whole[0]["atoms"]
+        }
+    return summary
+
+
+def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """For every range of resolutions: chains, how many have a TM-score above 0.5, and means."""
+    table = {}
+    for resolutions in sorted({row["resolutions"] for row in rows if row["resolutions"]}):
+        here = [row for row in rows if row["resolutions"] == resolutions]
+        table[resolutions] = {
+            "chains": len(here),
+            "tm_score_above_0.5": sum(_tm_score(row) > 0.5 for row in here),
+            "tm_score_above_0.5_of_ten": sum(row.get("best_tm_score_of_ten", 0.0) > 0.5 for row in here),
+            "tm_score": mean(here, _tm_score),
+            **{key: mean(here, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
+        }
+    return table
+
+
+def _of_model(row: Row, key: str) -> float:
+    return row.get("model", {}).get(key) or 0.0
+
+
+def _tm_score(row: Row) -> float:
+    return _of_model(row, "tm_score")
+
+
+def _below_10(rmsd: float | None) -> bool:
+    return rmsd is not None and rmsd < 10.0
