@@ -20,20 +20,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from accuracy import experimental_map, load_simulator, shared_among_bins
 
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability, right_residues
 from deepmm_jax.assessment.tm_score import tm_score
+from deepmm_jax.benchmark.suites import shared_among_ranges
+from deepmm_jax.benchmark.targets import Target, read_target
 from deepmm_jax.confidence.features import FEATURES, residue_features
 from deepmm_jax.confidence.residues import PROBABLY_WRONG, Weights, confidence_logits
 from deepmm_jax.config import build_config
 from deepmm_jax.errors import NothingBuiltError
-from deepmm_jax.networks.secondary_structure import predict_secondary_structure
 from deepmm_jax.pipeline import build_chains, map_evidence
 from deepmm_jax.rating import register_of, typing_of
-from deepmm_jax.sequence.profile import SequenceProfile
-from deepmm_jax.structure.read import read_chains
 
 
 RESULTS = Path(__file__).parent / "results" / "confidence.json"
@@ -72,12 +70,13 @@ def main() -> None:
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     arguments.cache.mkdir(parents=True, exist_ok=True)
     rated = []
-    for target in shared_among_bins(data, arguments.split, 10_000):
-        kept = arguments.cache / f"{target.replace(' ', '_')}.pkl"
+    for name in shared_among_ranges(data / "structures" / "MANIFEST.csv", arguments.split, 10_000):
+        target = Target(name=name, kind="as-measured")
+        kept = arguments.cache / f"{name.replace(' ', '_')}.pkl"
         if not kept.exists() and not arguments.only_cached:
             build(data, target, arguments.longest, kept)
         if kept.exists():
-            rated.append(rate(target, *pickle.loads(kept.read_bytes())[1:]))
+            rated.append(rate(name, *pickle.loads(kept.read_bytes())[1:]))
             print(rated[-1].name, f"{rated[-1].right[0].mean():.2f} of the residues right", flush=True)
     said = cross_validated(rated)
     result = {
@@ -98,25 +97,20 @@ def main() -> None:
     WEIGHTS.write_text(json.dumps(source | {"weights": weights}, indent=1) + "\n")
 
 
-def build(data: Path, target: str, longest: int, kept: Path) -> None:
-    """Evidence, profile, models and truth of a chain at a resolution of its bin, into a file."""
-    name, resolutions = target.split()
-    (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
+def build(data: Path, target: Target, longest: int, kept: Path) -> None:
+    """Evidence, profile, models and truth of a chain at a resolution of its range, into a file."""
+    case = read_target(target, data)
+    (profile,), (chain,) = case.profiles, case.reference
     if len(chain) > longest:
         return
-    low, high = map(float, resolutions.split("-"))
-    rng = np.random.default_rng((0, zlib.crc32(f"{name} {low}".encode())))
-    density = experimental_map(chain, rng.uniform(low, high), load_simulator(), rng)
-    states = predict_secondary_structure(chain.sequence)
-    profile = SequenceProfile(name=name, letters=chain.sequence, secondary_structure=states)
     config = build_config("experimental", until="calpha")
-    evidence = map_evidence(density, len(profile), config)
+    evidence = map_evidence(case.density, len(profile), config)
     try:
         (models,) = build_chains(evidence, [profile], config)
     except NothingBuiltError as reason:
-        print(target, reason, flush=True)
+        print(target.name, reason, flush=True)
         return
-    kept.write_bytes(pickle.dumps((target, evidence, profile, models, chain.calpha, chain.sequence)))
+    kept.write_bytes(pickle.dumps((target.name, evidence, profile, models, chain.calpha, chain.sequence)))
 
 
 def rate(target: str, evidence: Any, profile: Any, models: Any, calpha: np.ndarray, letters: str) -> Rated:

@@ -11,6 +11,7 @@ import numpy as np
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.geometry import geometry_figures
+from deepmm_jax.assessment.reliability import right_residues
 from deepmm_jax.assessment.report import evaluate_model
 from deepmm_jax.benchmark.targets import Case, Target, read_target
 from deepmm_jax.config import BuildConfig
@@ -69,6 +70,7 @@ def measure(target: Target, work: Work) -> Row:
         return row | {"error": str(error)}
     row["seconds_total"] = round(time.perf_counter() - started, 1)
     row |= model_figures(case.profiles, models, case.reference)
+    row["residues"] = residue_figures(case.profiles, models, case.reference)
     if config.until == "allatom":
         row["atoms"] = atom_figures(case, evidence, models, config, run)
     return row
@@ -93,6 +95,22 @@ def model_figures(profiles: Sequence[SequenceProfile], models: Sequence[CalphaMo
         "best_tm_score_of_ten": round(max(float(rank["tm_score"] or 0) for rank in ranks), 4),
         "best_ca_rmsd_of_ten": round(min(rmsds), 4) if rmsds else None,
     }
+
+
+def residue_figures(
+    profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], reference: list[Chain]
+) -> dict[str, list[float]]:
+    """Of the residues of the best models, chain after chain: `confidence`, and `right`, 1 for those that are."""
+    calpha = np.concatenate([chain.calpha for chain in reference])
+    letters = "".join(chain.sequence for chain in reference)
+    confidence, right = [], []
+    for profile, model in zip(profiles, models, strict=True):
+        if model.confidence is None:
+            continue
+        built = model.built[0]
+        confidence += np.round(model.confidence[0][built].astype(float), 4).tolist()
+        right += right_residues(model.positions[0], profile.letters, calpha, letters)[built].astype(int).tolist()
+    return {"confidence": confidence, "right": right}
 
 
 def atom_figures(

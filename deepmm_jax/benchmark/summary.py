@@ -5,11 +5,16 @@ from typing import Any
 
 import numpy as np
 
+from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability
 from deepmm_jax.benchmark.measure import Row
 
 
 MATCHES = ("coverage", "residue_match", "sequence_match")
 """Figures of a model that are 0 where there is none."""
+
+
+GOOD = 0.9
+"""TM-score above which a model is worth judging by all its atoms."""
 
 
 def mean(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
@@ -58,6 +63,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             "ca_rmsd_worst": max(rmsds),
             "seconds_mean": mean(built, lambda row: row["seconds_total"]),
         }
+    if any(row.get("residues", {}).get("right") for row in built):
+        summary["confidence"] = confidence_figures(built)
     whole = [row for row in built if "atoms" in row]
     if whole:
         summary["atoms"] = {
@@ -70,8 +77,26 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     return summary
 
 
+def confidence_figures(rows: Sequence[Row]) -> dict[str, Any]:
+    """How far the confidence of the residues of all models together can be trusted."""
+    confidence, right = (np.concatenate([row["residues"][key] for row in rows]) for key in ("confidence", "right"))
+    right = right.astype(bool)
+    power = ranking_power(confidence, right)
+    return {
+        "residues": len(right),
+        "right": round(float(right.mean()), 4),
+        "confidence": round(float(confidence.mean()), 4),
+        "calibration_error": round(calibration_error(confidence, right), 4),
+        "ranking_power": None if power is None else round(power, 4),
+        "reliability": reliability(confidence, right).round(4).tolist(),
+    }
+
+
 def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """For every range of resolutions: chains, how many have a TM-score above 0.5, and means."""
+    """For every range of resolutions: chains, how many have a TM-score above 0.5, and means.
+
+    All atoms (RMSD in Å, minimised) are of the models with a TM-score above 0.9, of which `atoms_of` is the number.
+    """
     table = {}
     for resolutions in sorted({row["resolutions"] for row in rows if row["resolutions"]}):
         here = [row for row in rows if row["resolutions"] == resolutions]
@@ -82,6 +107,10 @@ def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
             "tm_score": mean(here, _tm_score),
             **{key: mean(here, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
         }
+        good = [row for row in here if "atoms" in row and _tm_score(row) > GOOD]
+        if good:
+            rmsd = mean(good, lambda row: row["atoms"]["minimised"]["all_atom_rmsd"])
+            table[resolutions] |= {"atoms_of": len(good), "all_atom_rmsd": rmsd}
     return table
 
 
