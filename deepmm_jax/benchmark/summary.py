@@ -70,7 +70,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     return summary
 
 
-def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
     """For every range of resolutions: chains, how many have a TM-score above 0.5, and means."""
     table = {}
     for resolutions in sorted({row["resolutions"] for row in rows if row["resolutions"]}):
