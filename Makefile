@@ -47,7 +47,7 @@ coverage: install
 demo: install
 	$(BIN)/deepmm-jax demo
 
-# Seconds by stage on the example; benchmarks/accuracy.py needs the data folder.
+# Seconds by stage on the example; `deepmm-jax benchmark` says how accurate models are.
 bench: install
 	$(BIN)/python benchmarks/speed.py
 

@@ -3,7 +3,8 @@
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,6 +46,7 @@ def benchmark(
     select_device("auto", threads or max(1, (os.cpu_count() or 1) // workers))
     from deepmm_jax.benchmark.measure import Work
     from deepmm_jax.benchmark.results import keep_row, kept_rows
+    from deepmm_jax.benchmark.schedule import measured
     from deepmm_jax.benchmark.suites import preset_of, suite_targets
     from deepmm_jax.config import build_config
     from deepmm_jax.errors import NothingBuiltError
@@ -60,21 +62,23 @@ def benchmark(
     with writing(output):
         check_benchmark_folder(output)
         rows = kept_rows(output, targets, digests)
-        with open_log(output, resume=True) as log:
+    missing = [target for target in targets if target not in rows]
+    kept = len(rows)
+
+    def advice() -> str:
+        return f"{len(rows)} of {len(targets)} targets are kept; give the same command again for the rest"
+
+    with ending_at_signals(advice), _cluster(missing, scheduler, workers) as client:
+        with writing(output), open_log(output, resume=True) as log:
             (output / "targets").mkdir(exist_ok=True)
             progress = Progress(log, quiet)
-            missing = [target for target in targets if target not in rows]
-            if rows:
-                progress.say(f"{len(rows)} of {len(targets)} targets are kept from an earlier run")
+            if kept:
+                progress.say(f"{kept} of {len(targets)} targets are kept from an earlier run")
             try:
-                with ending_at_signals(
-                    lambda: f"{len(rows)} of {len(targets)} targets are kept; give the same command again for the rest",
-                    progress,
-                ):
-                    for target, row in _measure(missing, work, scheduler, workers, progress):
-                        rows[target] = row
-                        keep_row(output, target, digests, row)
-                        progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
+                for target, row in measured(client, missing, work) if client else ():
+                    keep_row(output, target, digests, row)
+                    rows[target] = row
+                    progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
             except Exception as error:
                 progress.fail(error)
                 raise
@@ -86,16 +90,16 @@ def benchmark(
         raise NothingBuiltError(f"none of the {len(cases)} targets of {suite} could be built; the first: {why}")
 
 
-def _measure(targets: Sequence[Any], work: Any, address: str | None, workers: int, progress: Any) -> Any:
-    """Rows as they come; no worker is started for nothing."""
+@contextmanager
+def _cluster(targets: Sequence[Any], address: str | None, workers: int) -> Iterator[Any]:
+    """Where the targets are measured; nothing is started for none."""
     if not targets:
+        yield None
         return
-    from deepmm_jax.benchmark.schedule import measured, scheduler
+    from deepmm_jax.benchmark import schedule
 
-    with scheduler(address, min(workers, len(targets))) as client:
-        if address is not None:
-            progress.say(f"{len(client.scheduler_info()['workers'])} workers at {address}")
-        yield from measured(client, targets, work)
+    with schedule.scheduler(address, min(workers, len(targets))) as client:
+        yield client
 
 
 def with_places(settings: Any) -> Any:

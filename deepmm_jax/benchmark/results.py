@@ -37,9 +37,9 @@ def kept_rows(folder: Path, targets: Iterable[Target], digests: Mapping[str, str
     for path in sorted((folder / "targets").glob("*.json")):
         try:
             row = json.loads(path.read_text(encoding="utf-8"))
-            theirs = row.pop("digests")
+            theirs = dict(row.pop("digests"))
             del row["target"]
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
         other = [part for part in digests if theirs.get(part) != digests[part]]
         if other:

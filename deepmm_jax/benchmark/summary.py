@@ -92,7 +92,7 @@ def confidence_figures(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
     """For every range of resolutions: chains, how many have a TM-score above 0.5, and means.
 
     All atoms (RMSD in Å, minimised) are of the models with a TM-score above 0.9, of which `atoms_of` is the number.

@@ -104,6 +104,19 @@ data --seed [0..]
 data --cache [VALUE]
 data --structure-url [VALUE]
 data --map-url [VALUE]
+benchmark SUITE
+benchmark --output -o VALUE
+benchmark --data [VALUE]
+benchmark --only [VALUE]
+benchmark --chains [1..]
+benchmark --until [evidence|calpha|allatom] = calpha
+benchmark --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb]
+benchmark --config [VALUE]
+benchmark --checkpoint [VALUE]
+benchmark --workers [1..] = 1
+benchmark --threads [1..]
+benchmark --scheduler [VALUE]
+benchmark --quiet -q
 train whole-map --data [VALUE] = …
 train whole-map --output -o VALUE
 train whole-map --minutes [0.01..]

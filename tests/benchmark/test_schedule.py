@@ -1,0 +1,126 @@
+"""Targets on Dask: in threads of this process, and for real on a scheduler whose workers die."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from deepmm_jax.benchmark import schedule
+from deepmm_jax.benchmark.measure import Work
+from deepmm_jax.benchmark.schedule import measured
+from deepmm_jax.benchmark.targets import Target
+from deepmm_jax.config import build_config
+from deepmm_jax.errors import ConfigError
+from reference import benchmark_rows
+
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = Work(config=build_config("simulated", until="calpha"))
+
+
+def targets(*names: str) -> list[Target]:
+    return [Target(name=name, kind="simulated") for name in names]
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0) as client:
+        yield client
+
+
+def test_every_target_has_a_row_whatever_happens(client: Client, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
+    given = targets("1abc_A", "2xyz_X", "3def_N", "4ghi_B")
+    rows = dict(measured(client, given, WORK))
+    assert set(rows) == set(given)
+    good, fault, unbuilt, poor = (rows[target] for target in given)
+    assert good["model"]["tm_score"] == 1.0 and poor["model"]["tm_score"] == 0.4
+    assert good["protein"] == "1abc_A" and good["resolutions"] is None
+    assert unbuilt["error"] == "no main chain" and unbuilt["protein"] == "3def_N"
+    assert fault["failure"] == "FloatingPointError: it went wrong" and "benchmark_rows.py" in fault["traceback"]
+
+
+def test_worker_with_another_program_measures_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
+    (target,) = targets("1abc_A")
+    assert "model" in schedule.attempt(target, WORK, WORK.digests())
+    row = schedule.attempt(target, WORK, WORK.digests() | {"program": "another"})
+    assert "another program or other weights" in row["failure"]
+
+
+def test_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schedule, "ANSWER_SECONDS", 0.5)
+    with pytest.raises(ConfigError, match=r"--scheduler tcp://127.0.0.1:9 does not answer within 0.5 s; start one"):
+        with schedule.scheduler("tcp://127.0.0.1:9"):
+            pass
+    with pytest.raises(ConfigError, match="--scheduler nonsense://1 does not answer"):
+        with schedule.scheduler("nonsense://1"):
+            pass
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path):
+    """A scheduler and two workers, all processes of their own; one is killed while it is at work."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    started: list[subprocess.Popen] = []
+
+    def start(*words: str | Path) -> None:
+        command = [sys.executable, "-m", "distributed.cli." + str(words[0]), *map(str, words[1:])]
+        started.append(subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL))
+
+    address_file = tmp_path / "scheduler.json"
+    start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", address_file)
+    try:
+        for _ in range(2):
+            start("dask_worker", "--scheduler-file", address_file, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        wait_for(address_file.exists)
+        address = json.loads(address_file.read_text())["address"]
+        given = targets("1aaa_A", "2bbb_A", "3ccc_A", "4ddd_A")
+        work = Work(config=WORK.config, data=tmp_path)
+        with schedule.scheduler(address) as client:
+            client.wait_for_workers(2, timeout=60)
+            client.run(use_stand_in)
+            rows = measured(client, given, work)
+            first = next_in_thread(rows)
+            wait_for(lambda: len(list(tmp_path.glob("*_A.*"))) == 2)
+            dead = int(next(tmp_path.glob("*_A.*")).suffix[1:])
+            os.kill(dead, signal.SIGKILL)
+            (tmp_path / "free").touch()
+            found = dict([first(), *rows])
+        assert set(found) == set(given)
+        assert all(row["model"]["tm_score"] == 1.0 for row in found.values()), found
+        workers = {int(path.suffix[1:]) for path in tmp_path.glob("*_A.*")}
+        assert len(workers) == 2, "both were at work, one alone at the end"
+    finally:
+        for process in reversed(started):
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def use_stand_in() -> None:
+    """Run at a worker."""
+    from deepmm_jax.benchmark import schedule
+    from reference.benchmark_rows import measure_once_free
+
+    schedule.measure = measure_once_free
+
+
+def wait_for(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.05)
+
+
+def next_in_thread(rows: Iterator) -> Callable:
+    """`next(rows)` begun in a thread; call what is returned for its value."""
+    pool = ThreadPoolExecutor(1)
+    return pool.submit(next, rows).result

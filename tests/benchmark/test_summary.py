@@ -1,0 +1,74 @@
+"""Means of a suite."""
+
+import pytest
+
+from deepmm_jax.benchmark.summary import by_resolution, mean, summarise
+from reference.benchmark_rows import EVIDENCE, model_row
+
+
+def row(protein: str, figures: dict, resolutions: str | None = None) -> dict:
+    return {"protein": protein, "resolutions": resolutions, **figures}
+
+
+def test_a_protein_counts_once():
+    rows = [row("VP6", model_row(1.0)), row("VP6", model_row(0.5)), row("TMV", model_row(0.25))]
+    assert mean(rows, lambda row: row["model"]["tm_score"]) == 0.5
+    summary = summarise(rows)
+    assert (summary["cases"], summary["proteins"], summary["built"]) == (3, 2, 3)
+    assert summary["tm_score_mean"] == summary["residue_match"] == 0.5
+    assert summary["tm_score_at_least_0.8"] == 1
+    assert summary["evidence"] == EVIDENCE
+
+
+def test_what_has_no_model_counts_as_nothing_right():
+    rows = [
+        row("a", model_row(0.8, 2.0)),
+        row("b", {"evidence": EVIDENCE, "error": "no main chain"}),
+        row("c", {"failure": "MemoryError: ", "traceback": ""}),
+        row("d", model_row(0.4, None)),
+    ]
+    summary = summarise(rows)
+    assert (summary["built"], summary["not_built"], summary["failed"]) == (2, 1, 1)
+    assert summary["tm_score_mean"] == pytest.approx(0.3) == summary["residue_match"]
+    assert summary["coverage"] == 0.5
+    assert summary["ca_rmsd_mean"] == summary["ca_rmsd_worst"] == 2.0
+    assert summary["top1"] == {"tm_score_above_0.5": 0.25, "ca_rmsd_below_10": 0.25}
+
+
+def test_best_of_ten_is_judged_by_the_same_limits():
+    rows = [row("a", model_row(0.5, 10.0, best=0.6)), row("b", model_row(0.9, 0.0))]
+    rows[0]["best_ca_rmsd_of_ten"] = 9.9
+    summary = summarise(rows)
+    assert summary["top1"] == {"tm_score_above_0.5": 0.5, "ca_rmsd_below_10": 0.5}
+    assert summary["top10"] == {"tm_score_above_0.5": 1.0, "ca_rmsd_below_10": 1.0}
+
+
+def test_atoms_are_averaged_where_they_are():
+    atoms = {when: {"all_atom_rmsd": value} for when, value in (("placed", 2.0), ("minimised", 1.0))}
+    rows = [row("a", model_row(0.9) | {"atoms": atoms}), row("b", {"error": "no main chain"})]
+    assert summarise(rows)["atoms"] == atoms
+
+
+def test_evidence_alone_has_no_models():
+    rows = [row("a", {"evidence": EVIDENCE}), row("b", {"failure": "MemoryError: ", "traceback": ""})]
+    assert summarise(rows) == {"cases": 2, "proteins": 2, "failed": 1, "evidence": EVIDENCE}
+
+
+def test_by_resolution_is_sorted_and_counts_what_was_not_built():
+    rows = [
+        row("c", model_row(0.9), "3.0-3.5"),
+        row("a", model_row(0.4, best=0.7), "2.5-3.0"),
+        row("b", {"error": "no main chain"}, "2.5-3.0"),
+    ]
+    table = by_resolution(rows)
+    assert list(table) == ["2.5-3.0", "3.0-3.5"]
+    assert table["2.5-3.0"] == {
+        "chains": 2,
+        "tm_score_above_0.5": 0,
+        "tm_score_above_0.5_of_ten": 1,
+        "tm_score": 0.2,
+        "coverage": 0.5,
+        "residue_match": 0.2,
+        "sequence_match": 0.5,
+    }
+    assert by_resolution([row("a", model_row(0.9))]) == {}
