@@ -137,7 +137,7 @@ def build_into(
     from deepmm_jax.stages import StageRunner, StageStore, digest
     from deepmm_jax_cli import outputs
 
-    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {outputs.device()}")
+    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {outputs.device_plan(settings.evidence)}")
     progress.tell(inputs.warnings)
     run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
     n_residues = sum(len(profile) for profile in inputs.profiles)
