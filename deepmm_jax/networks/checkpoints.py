@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from deepmm_jax.config import replace_fields
+from deepmm_jax.devices import is_first
 from deepmm_jax.errors import CheckpointError, ConfigError
 from deepmm_jax.files import atomic_path
 
@@ -72,14 +73,18 @@ def read_sizes(checkpoint: str | Path, kind: str, default: T, instead: str) -> T
 
 
 def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[str, Any]) -> None:
-    """Write weights (nested dict of arrays) as float16 and `card` as card.json into `directory` (replaced)."""
+    """Write weights (nested dict of arrays) as float16 and `card` as card.json into `directory` (replaced).
+
+    Several processes call it as they call `save_tree`; the card is that of the first.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float16), dict(params))
     weights = directory.resolve() / "weights"
     save_tree(weights, half)
-    # Orbax writes the absolute path of the folder into this marker, which no reader looks at.
-    (weights / "commit_success.txt").write_text("committed\n")
-    write_card(directory, card)
+    if is_first():
+        # Orbax writes the absolute path of the folder into this marker, which no reader looks at.
+        (weights / "commit_success.txt").write_text("committed\n")
+        write_card(directory, card)
 
 
 def write_card(directory: Path, card: Mapping[str, Any]) -> None:
@@ -103,26 +108,15 @@ def load_checkpoint(name_or_directory: str | Path, like: Mapping[str, Any]) -> t
 
 
 def save_tree(path: Path, tree: Mapping[str, Any]) -> None:
-    """Write a nested dict of arrays to the folder `path` with Orbax, all or nothing; no other process takes part."""
+    """Write a nested dict of arrays to the folder `path` with Orbax, all or nothing.
+
+    Of several processes all call this, with the same path and the same arrays, and the first writes.
+    """
     from orbax.checkpoint import v1 as ocp  # imported late: it takes 1.6 s
 
-    if jax.process_count() > 1:  # an array of one process is then refused
-        tree = jax.tree.map(np.asarray, tree)
-    with _alone():
-        ocp.save(str(path.resolve()), tree, overwrite=True)
-
-
-def _alone() -> Any:
-    """A context in which Orbax waits for no other process."""
-    from orbax.checkpoint import v1 as ocp
-
-    context = ocp.Context()
-    if jax.process_count() > 1:
-        here = jax.process_index()
-        context.multiprocessing.primary_host = here
-        context.multiprocessing.active_processes = {here}
-        context.multiprocessing.barrier_sync_key_prefix = f"process-{here}"
-    return context
+    if jax.process_count() > 1:  # Orbax would look for the other processes' part of JAX's arrays
+        tree = jax.tree.map(np.asarray, dict(tree))
+    ocp.save(str(path.resolve()), tree, overwrite=True)
 
 
 def load_tree(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,13 +129,12 @@ def load_tree(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), dict(like))
     try:
-        with _alone():
-            # Compared first, because a load that fails half-way leaves reads behind that complain on exit.
-            stored, expected = _shapes(ocp.metadata(str(path.resolve())).metadata), _shapes(abstract)
-            odd = sorted(name for name in stored | expected if stored.get(name) != expected.get(name))
-            if odd:
-                raise ValueError(f"{odd[0]} has shape {stored.get(odd[0])}, not {expected.get(odd[0])}")
-            return ocp.load(str(path.resolve()), abstract)
+        # Compared first, because a load that fails half-way leaves reads behind that complain on exit.
+        stored, expected = _shapes(ocp.metadata(str(path.resolve())).metadata), _shapes(abstract)
+        odd = sorted(name for name in stored | expected if stored.get(name) != expected.get(name))
+        if odd:
+            raise ValueError(f"{odd[0]} has shape {stored.get(odd[0])}, not {expected.get(odd[0])}")
+        return ocp.load(str(path.resolve()), abstract)
     except Exception as error:  # Orbax raises many kinds; all mean the same to the user
         reason = str(error).strip().split("\n")[0].split(". ")[0] or type(error).__name__
         raise CheckpointError(

@@ -216,7 +216,7 @@ def train_boxes(
     total = math.ceil(config.boxes / config.batch_size) if config.epochs is None else config.epochs * stream.epoch
     weights = initial_weights(kind, network, config.seed)
     fresh = BoxState(weights, fresh_moments(weights), optimiser(config).init(weights), jnp.zeros((), jnp.int32))
-    state = copied(agreed(kept_state(output, fresh)), mesh)
+    state = copied(kept_state(output, fresh), mesh)
     first = int(state.step)
     report(f"{len(names)} chains, {len(learnt)} boxes, {total} steps of {config.batch_size}; at step {first}")
     runs = run_history(output, {"command": command, "training": asdict(config), "first_step": first})
@@ -229,13 +229,17 @@ def train_boxes(
         step = int(state.step)
         trained = BoxNetwork(kind, network, state.weights, state.moments)
         figures = validate(trained, held)
-        if not is_first():
-            return {}
         report(f"step {step} validation " + " ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+        said = facts(step, figures) if is_first() else {}
+        save_state(state, output)
+        return save_box_network(output, trained, said)
+
+    def facts(step: int, figures: dict[str, float]) -> dict[str, Any]:
+        """What the card says of the run so far; the curve grows by a point."""
         with (output / "run" / "curve.jsonl").open("a") as lines:
             lines.write(json.dumps({"step": step, "losses": recent, "validation": figures}) + "\n")
         seen = step * config.batch_size
-        facts = {
+        return {
             "undertrained": seen < PAPER_EPOCHS * len(learnt),
             "schedule": f"{seen} boxes seen of {total * config.batch_size} planned; the paper's {PAPER_EPOCHS} epochs "
             f"of these chains would be {PAPER_EPOCHS * len(learnt)}",
@@ -254,8 +258,6 @@ def train_boxes(
             "curve": [json.loads(line) for line in (output / "run" / "curve.jsonl").read_text().splitlines()],
             "versions": {name: version(name) for name in ("deepmm-jax", "jax", "optax")},
         }
-        save_state(state, output)
-        return save_box_network(output, trained, facts)
 
     recent: dict[str, float] = {}
     batches = made_ahead(lambda number: own_rows(stream.batch(number)), first)

@@ -99,11 +99,11 @@ def _as_dict(state: Any) -> dict[str, Any]:
 
 
 def run_history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """All runs that led to these weights, this one last; the first process keeps them in `output/run/history.json`."""
+    """All runs that led to these weights, this one last; kept in `output/run/history.json` by the first process."""
+    if not is_first():
+        return [run]
     path = output / "run" / "history.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]
-    text = json.dumps(runs, indent=1) + "\n"
-    if is_first():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return json.loads(text)
+    path.write_text(json.dumps(runs, indent=1) + "\n")
+    return json.loads(path.read_text())

@@ -106,7 +106,7 @@ def train_whole_map(
         residuals=residuals_of(seen),
     )
     held = _held_out(load_training_chains(structures, split_names(structures, "val")[:48]), unseen)
-    state = agreed(starting_state(output, network, config, initial))
+    state = starting_state(output, network, config, initial)
     first = int(state.step)
     report(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
@@ -133,8 +133,7 @@ def train_whole_map(
         "validation": figures,
         "versions": {name: version(name) for name in ("deepmm-jax", "jax", "optax")},
     }
-    if is_first():
-        save_checkpoint(output, state.averaged, card)
+    save_checkpoint(output, state.averaged, card)
     return card
 
 
@@ -196,7 +195,7 @@ def _run(
         figures = validate(here.averaged, held, network)
         if is_first():
             _record(output, here, figures, report)
-            save_state(here, output)
+        save_state(here, output)
         return here, figures
 
     state = copied(state, mesh)
