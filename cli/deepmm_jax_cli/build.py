@@ -138,7 +138,7 @@ def build_into(
     from deepmm_jax_cli import outputs
     from deepmm_jax_cli.report import write_report
 
-    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {outputs.device()}")
+    progress.say(f"deepmm-jax {outputs.versions()['deepmm-jax']} on {outputs.device_plan(settings.evidence)}")
     progress.tell(inputs.warnings)
     run = StageRunner(observer=progress, store=StageStore(output / "stages"), reuse=resume)
     n_residues = sum(len(profile) for profile in inputs.profiles)

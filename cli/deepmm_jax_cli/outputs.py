@@ -7,7 +7,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -210,7 +210,26 @@ def device() -> str:
     """What computes."""
     import jax
 
-    return jax.devices()[0].device_kind
+    from deepmm_jax.devices import device_names
+
+    return device_names(jax.local_devices())
+
+
+def device_plan(evidence: Literal["whole-map", "boxes"]) -> str:
+    """Devices, their memory, and how much of a map each looks at together, for the first line of a run."""
+    import jax
+
+    from deepmm_jax.devices import describe, items_a_device
+    from deepmm_jax.networks.box_inference import BATCH, BYTES_A_BOX, MOST_BOXES
+    from deepmm_jax.networks.inference import MOST_TILES, NETWORK_BYTES_A_VOXEL, TILES
+
+    devices = jax.local_devices()
+    if evidence == "boxes":
+        work = f"{items_a_device(devices[0], BYTES_A_BOX, BATCH, MOST_BOXES)} boxes"
+    else:
+        tiles = items_a_device(devices[0], NETWORK_BYTES_A_VOXEL * max(TILES) ** 3, 1, MOST_TILES)
+        work = f"{tiles} tile{'s' if tiles > 1 else ''} of up to {max(TILES)}³ voxels"
+    return f"{describe(devices)}; {work} at a time{' on each' if len(devices) > 1 else ''}"
 
 
 def versions() -> dict[str, str]:

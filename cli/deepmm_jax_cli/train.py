@@ -21,6 +21,12 @@ Data = Annotated[
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the checkpoint and the state of the run.")]
 Minutes = Annotated[float, typer.Option(min=0.01, help="Wall-clock budget of this run.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of weights and examples.")]
+Coordinator = Annotated[
+    str | None,
+    typer.Option(help="HOST:PORT where process 0 of several waits for the others, or `auto` under Slurm or Open MPI."),
+]
+Processes = Annotated[int | None, typer.Option(min=1, help="How many processes train together.")]
+Process = Annotated[int | None, typer.Option(min=0, help="Which of them this is, from 0.")]
 
 
 def _check(data: Path, output: Path) -> None:
@@ -31,6 +37,26 @@ def _check(data: Path, output: Path) -> None:
     if not data.is_dir():
         raise ConfigError(f"--data {data} is not a folder; give the data folder, or set DEEPMM_JAX_DATA to it")
     check_folder(output)
+
+
+def _join(coordinator: str | None, processes: int | None, process: int | None) -> None:
+    """Join the other processes, before JAX is used; ConfigError for options that do not belong together."""
+    from deepmm_jax.errors import ConfigError
+
+    if coordinator is not None:
+        from deepmm_jax.devices import start_distributed
+
+        start_distributed(coordinator, processes, process)
+    elif processes is not None or process is not None:
+        raise ConfigError("--processes and --process need --coordinator, the address of process 0")
+
+
+def _tell(text: str) -> None:
+    """A line from the first process alone."""
+    from deepmm_jax.devices import is_first
+
+    if is_first():
+        typer.echo(text)
 
 
 def _command() -> str:
@@ -59,12 +85,16 @@ def whole_map(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps instead.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and examples (1).")] = None,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
 ) -> None:
     """Train the whole-map network on simulated maps of the training chains, and on real maps."""
     from deepmm_jax.config import read_toml, replace_fields
 
     _check(data, output)
     tables = {} if settings is None else read_toml(settings)
+    _join(coordinator, processes, process)
     from deepmm_jax.training.plan import TrainingPlan
     from deepmm_jax.training.whole_map import train_whole_map
     from deepmm_jax_cli.console import ending_at_signals
@@ -90,7 +120,7 @@ def whole_map(
             command=_command(),
             report=typer.echo,
         )
-    typer.echo(f"{output}: {card['steps']} steps")
+    _tell(f"{output}: {card['steps']} steps")
 
 
 @app.command("secondary-structure")
@@ -143,7 +173,12 @@ def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
         batch_size: BoxBatchSize = None,
         steps: BoxSteps = None,
         seed: BoxSeed = None,
+        coordinator: Coordinator = None,
+        processes: Processes = None,
+        process: Process = None,
     ) -> None:
+        _check(data, output)
+        _join(coordinator, processes, process)
         options = {"boxes": boxes, "minutes": minutes, "batch_size": batch_size, "steps": steps, "seed": seed}
         _train_boxes(kind, data, output, preset, {name: value for name, value in options.items() if value is not None})
 
@@ -153,7 +188,6 @@ box_command("box-b", "DenseNet B, the paper's network for residue class and seco
 
 
 def _train_boxes(kind: Literal["box-a", "box-b"], data: Path, output: Path, preset: str, given: dict[str, Any]) -> None:
-    _check(data, output)
     from deepmm_jax.training.boxes import PRESETS, train_boxes
     from deepmm_jax_cli.console import ending_at_signals
 
@@ -163,4 +197,4 @@ def _train_boxes(kind: Literal["box-a", "box-b"], data: Path, output: Path, pres
         card = train_boxes(
             kind, data, output, config=replace(PRESETS[preset], **given), command=_command(), report=typer.echo
         )
-    typer.echo(f"{output}: {card['schedule']}")
+    _tell(f"{output}: {card.get('schedule')}")

@@ -1,11 +1,13 @@
 """Cα models: every path, both directions and all d_std aligned, ranked, deduplicated; sections 2.4 and 2.5."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Float, Int
 
 from deepmm_jax.alignment.exact import align_exact
@@ -16,6 +18,7 @@ from deepmm_jax.alignment.segments import aligned_distances, segment_diameters
 from deepmm_jax.alignment.skips import path_leaps
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.config import AlignmentConfig
+from deepmm_jax.devices import AXIS, Device, plan_batches, spread
 from deepmm_jax.errors import ConfigError, NothingBuiltError
 from deepmm_jax.evidence.volumes import TypedPoints
 from deepmm_jax.sequence.profile import SequenceProfile
@@ -30,19 +33,22 @@ in common for two models to be compared."""
 RESIDUE_BLOCK, POINT_BLOCK = 64, 256
 """Sequences, paths and point sets are padded to multiples of these, so that few shapes are compiled."""
 
-WORKSPACE_BYTES = 1 << 30
-"""Bound on the dynamic-programming matrices held at once on an accelerator."""
-
 
 def align_paths(
-    paths: MainChainPaths, points: TypedPoints, profile: SequenceProfile, config: AlignmentConfig
+    paths: MainChainPaths,
+    points: TypedPoints,
+    profile: SequenceProfile,
+    config: AlignmentConfig,
+    *,
+    devices: Sequence[Device] | None = None,
 ) -> CalphaModels:
     """Align a sequence to all main-chain paths and rank the Cα models by alignment score F.
 
     `points` describes all local dense points, in the order of `paths.points`. Residue i of a model stands at
     the point it is aligned to (positions in Å). Of two models within `config.redundancy_rmsd` the one with the
     lower score is dropped; `config.models` are kept. A model that leaves residues unbuilt where that is
-    forbidden (`greedy`, or `end_gap` None) is discarded, as is one with fewer than 10 built residues.
+    forbidden (`greedy`, or `end_gap` None) is discarded, as is one with fewer than 10 built residues. Paths are spread
+    over `devices`, all that there are unless some are given.
 
     Raises NothingBuiltError if no model is left, ConfigError for an unknown recurrence or match mode.
     """
@@ -56,11 +62,15 @@ def align_paths(
         )
 
     sites = np.asarray(match_scores(profile, points, config)) + config.weight_calpha * points.calpha
-    scores, aligned, distances = align_routes(
+    m = routes.shape[1]
+    # One route at a time on a CPU, where a row fits the cache; elsewhere the matrices of eight d_std go side by side.
+    mesh, batch = plan_batches(len(routes), 4 * len(config.distances) * m * max(n, m), devices=devices)
+    filled = -(-len(routes) // mesh.size) * mesh.size
+    outcome = align_routes(
         _padded(sites, RESIDUE_BLOCK, POINT_BLOCK),
         _padded(points.positions, POINT_BLOCK),
-        jnp.asarray(routes),
-        jnp.asarray(lengths),
+        spread(routes, mesh, filled),
+        spread(lengths, mesh, filled),
         _padded(distance_weights(profile, config), RESIDUE_BLOCK),
         jnp.asarray(config.distances, jnp.float32),
         jnp.asarray(n),
@@ -68,11 +78,12 @@ def align_paths(
         recurrence=config.recurrence,
         band=config.band,
         end_gap=config.end_gap,
-        batch=_batch(routes, n),
+        batch=batch // mesh.size,
+        mesh=mesh,
     )
-    scores = np.asarray(scores).ravel()
-    aligned = np.asarray(aligned)[..., :n].reshape(-1, n)
-    distances = np.asarray(distances)[..., :n].reshape(-1, n)
+    scores, aligned, distances = (np.asarray(values)[: len(routes)] for values in outcome)
+    scores = scores.ravel()
+    aligned, distances = (values[..., :n].reshape(-1, n) for values in (aligned, distances))
     standard = np.tile(config.distances, len(routes))
 
     built = aligned >= 0
@@ -111,7 +122,7 @@ def directed_routes(paths: MainChainPaths) -> tuple[Int[np.ndarray, "r m"], Int[
     return np.array(routes, np.int32).reshape(len(both), width), lengths
 
 
-@partial(jax.jit, static_argnames=("recurrence", "band", "end_gap", "batch"))
+@partial(jax.jit, static_argnames=("recurrence", "band", "end_gap", "batch", "mesh"))
 def align_routes(
     sites: Float[Array, "n points"],
     positions: Float[Array, "points 3"],
@@ -126,12 +137,14 @@ def align_routes(
     band: int,
     end_gap: float | None,
     batch: int,
+    mesh: Mesh | None = None,
 ) -> tuple[Float[Array, "r d"], Int[Array, "r d n"], Float[Array, "r d n"]]:
     """Align along every route with every d_std: scores F, points (-1: unbuilt) and distances d to the residue before.
 
     `sites` are M + w_Cα P_Cα by residue and point, `routes` index the points and are padded beyond `lengths`,
     `weights` are w_Cα–Cα by residue; lengths in Å. `recurrence`, `band`, `end_gap` and `skip` are those of
-    AlignmentConfig, `batch` routes at a time are vectorised.
+    AlignmentConfig, `batch` routes at a time are vectorised. With a mesh, of which the number of routes is a multiple,
+    each of its devices aligns a share of them.
     """
     m = routes.shape[1]
     greedy = recurrence == "greedy"
@@ -149,7 +162,14 @@ def align_routes(
 
         return lax.map(one_distance, standard_distances, batch_size=batch_distances)
 
-    return lax.map(lambda route: one_route(*route), (routes, lengths), batch_size=None if batch == 1 else batch)
+    def share(routes: Array, lengths: Array) -> tuple[Array, Array, Array]:
+        return lax.map(lambda route: one_route(*route), (routes, lengths), batch_size=None if batch == 1 else batch)
+
+    if mesh is None or mesh.size == 1:
+        return share(routes, lengths)
+    rows = PartitionSpec(AXIS)
+    # A loop is no batch that the compiler could split: every device runs its own.
+    return jax.shard_map(share, mesh=mesh, in_specs=(rows, rows), out_specs=rows, check_vma=False)(routes, lengths)
 
 
 def distinct(models: Float[np.ndarray, "k n 3"], cutoff: float, limit: int) -> list[int]:
@@ -187,11 +207,3 @@ def _padded(values: np.ndarray, *blocks: int) -> Array:
     """Zeros appended to every leading axis up to a multiple of its block."""
     after = [(0, -size % block) for size, block in zip(values.shape, blocks)]
     return jnp.asarray(np.pad(values, after + [(0, 0)] * (values.ndim - len(after))), jnp.float32)
-
-
-def _batch(routes: Int[np.ndarray, "r m"], n: int) -> int:
-    """Routes to vectorise: one on a CPU, where a row fits the cache; as many as memory allows elsewhere."""
-    if jax.default_backend() == "cpu":
-        return 1
-    count, m = routes.shape
-    return int(np.clip(WORKSPACE_BYTES // (4 * 8 * m * max(n, m)), 1, count))

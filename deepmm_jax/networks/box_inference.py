@@ -1,14 +1,16 @@
 """The paper's evidence: DenseNet A at every voxel above D₀, DenseNet B at points of the main chain (section 2.2)."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float
 
 from deepmm_jax.constants import CLASS_OF_AMINO_ACID, UNKNOWN_CLASS
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.devices import Device, copied, plan_batches, spread
 from deepmm_jax.errors import MapError
 from deepmm_jax.evidence.boxes import point_boxes, spans, voxel_boxes
 from deepmm_jax.evidence.points import interpolate
@@ -19,14 +21,27 @@ from deepmm_jax.networks.boxes import BoxNetwork, box_outputs, load_box_network
 logger = logging.getLogger(__name__)
 
 BATCH = 64
-"""Boxes looked at together; the last batch is filled up, so that one program serves all maps."""
+"""Boxes that a CPU looks at together, another device at least; the last batch is filled up, so that one program
+serves all maps."""
+MOST_BOXES = 4096
+"""That a device is given at a time."""
+BYTES_A_BOX = 4_000_000
+"""What a box takes on a device: 4.0 MB with DenseNet A, 3.6 MB with B, by XLA's count on a CPU."""
 
 
-def predict_boxes(density: DensityMap, threshold: float, checkpoint: str | Path, *, batch: int = BATCH) -> Evidence:
+def predict_boxes(
+    density: DensityMap,
+    threshold: float,
+    checkpoint: str | Path,
+    *,
+    batch: int = BATCH,
+    devices: Sequence[Device] | None = None,
+) -> Evidence:
     """Main-chain and Cα probability of voxels above `threshold` of a map with 1 Å voxels, by DenseNet A; 0 elsewhere.
 
     Labels run from 0 to 1 and the network has no sigmoid, so what it says beyond that is cut off. The density goes
-    along, because `type_boxes` cuts boxes from it. Raises CheckpointError, or MapError if no voxel is above.
+    along, because `type_boxes` cuts boxes from it. Each of `devices` (all that there are) looks at `batch` boxes at a
+    time, or at more if its memory allows. Raises CheckpointError, or MapError if no voxel is above.
     """
     network = load_box_network(checkpoint, "box-a")
     voxels = np.argwhere(density.data > threshold)
@@ -36,11 +51,12 @@ def predict_boxes(density: DensityMap, threshold: float, checkpoint: str | Path,
             "of which half is the least density that is looked at"
         )
     volumes = np.zeros((2, *density.shape), np.float32)
-    for rows in spans(len(voxels), batch):
-        said = _padded_outputs(network, voxel_boxes(density.data, voxels[rows]), batch)
+    network, mesh, size = _on_devices(network, len(voxels), batch, devices)
+    for rows in spans(len(voxels), size):
+        said = _padded_outputs(network, voxel_boxes(density.data, voxels[rows]), mesh, size)
         for volume, head in zip(volumes, ("main_chain", "calpha"), strict=True):
             volume[tuple(voxels[rows].T)] = np.clip(said[head][:, 0], 0, 1)
-        if rows.stop % (16 * batch) == 0:
+        if rows.stop % (16 * size) == 0:
             logger.info("%d of %d boxes", rows.stop, len(voxels))
     return Evidence(
         main_chain=volumes[0], calpha=volumes[1], step=density.step, origin=density.origin, density=density.data
@@ -48,19 +64,27 @@ def predict_boxes(density: DensityMap, threshold: float, checkpoint: str | Path,
 
 
 def type_boxes(
-    evidence: Evidence, positions: Float[np.ndarray, "n 3"], checkpoint: str | Path, *, batch: int = BATCH
+    evidence: Evidence,
+    positions: Float[np.ndarray, "n 3"],
+    checkpoint: str | Path,
+    *,
+    batch: int = BATCH,
+    devices: Sequence[Device] | None = None,
 ) -> TypedPoints:
     """What `evidence.points.type_points` says, by DenseNet B from the boxes around positions (Å) (section 2.4).
 
     A class's probability is shared evenly by its amino acids, so that the most probable class stays what it was. The
-    Cα probability is that of the volume. Raises CheckpointError, or MapError for evidence without density.
+    Cα probability is that of the volume. `batch` and `devices` as in `predict_boxes`. Raises CheckpointError, or
+    MapError for evidence without density.
     """
     if evidence.density is None:
         raise MapError("evidence of a whole-map network has no density to cut boxes from; use type_points")
     network = load_box_network(checkpoint, "box-b")
     grid = ((positions - evidence.origin) / evidence.step).astype(np.float32)
+    network, mesh, size = _on_devices(network, len(grid), batch, devices)
     parts = [
-        _padded_outputs(network, point_boxes(evidence.density, grid[rows]), batch) for rows in spans(len(grid), batch)
+        _padded_outputs(network, point_boxes(evidence.density, grid[rows]), mesh, size)
+        for rows in spans(len(grid), size)
     ]
     classes, states = (
         _softmax(np.concatenate([part[head] for part in parts])) for head in ("residue_class", "secondary_structure")
@@ -75,10 +99,19 @@ def type_boxes(
     )
 
 
-def _padded_outputs(network: BoxNetwork, boxes: Float[np.ndarray, "b n n n"], batch: int) -> dict[str, np.ndarray]:
+def _on_devices(
+    network: BoxNetwork, count: int, batch: int, devices: Sequence[Device] | None
+) -> tuple[BoxNetwork, Mesh, int]:
+    """The network on every device that `count` boxes need, the mesh of these, and how many boxes they take together."""
+    mesh, size = plan_batches(count, BYTES_A_BOX, least=batch, most=max(batch, MOST_BOXES), devices=devices)
+    return network._replace(weights=copied(network.weights, mesh), moments=copied(network.moments, mesh)), mesh, size
+
+
+def _padded_outputs(
+    network: BoxNetwork, boxes: Float[np.ndarray, "b n n n"], mesh: Mesh, size: int
+) -> dict[str, np.ndarray]:
     """Outputs of a batch that may be short."""
-    filled = np.pad(boxes, [(0, batch - len(boxes)), (0, 0), (0, 0), (0, 0)])
-    outputs = box_outputs(network.config, network.weights, network.moments, jnp.asarray(filled))
+    outputs = box_outputs(network.config, network.weights, network.moments, spread(boxes, mesh, size))
     return {head: np.asarray(values)[: len(boxes)] for head, values in outputs.items()}
 
 

@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from deepmm_jax.config import replace_fields
+from deepmm_jax.devices import is_first
 from deepmm_jax.errors import CheckpointError, ConfigError
 from deepmm_jax.files import atomic_path
 
@@ -71,16 +73,18 @@ def read_sizes(checkpoint: str | Path, kind: str, default: T, instead: str) -> T
 
 
 def save_checkpoint(directory: Path, params: Mapping[str, Any], card: Mapping[str, Any]) -> None:
-    """Write weights (nested dict of arrays) as float16 and `card` as card.json into `directory` (replaced)."""
-    from orbax.checkpoint import v1 as ocp  # imported late: it takes 1.6 s
+    """Write weights (nested dict of arrays) as float16 and `card` as card.json into `directory` (replaced).
 
+    Several processes call it as they call `save_tree`; the card is that of the first.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float16), dict(params))
     weights = directory.resolve() / "weights"
-    ocp.save(str(weights), half, overwrite=True)
-    # Orbax writes the absolute path of the folder into this marker, which no reader looks at.
-    (weights / "commit_success.txt").write_text("committed\n")
-    write_card(directory, card)
+    save_tree(weights, half)
+    if is_first():
+        # Orbax writes the absolute path of the folder into this marker, which no reader looks at.
+        (weights / "commit_success.txt").write_text("committed\n")
+        write_card(directory, card)
 
 
 def write_card(directory: Path, card: Mapping[str, Any]) -> None:
@@ -103,6 +107,18 @@ def load_checkpoint(name_or_directory: str | Path, like: Mapping[str, Any]) -> t
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), weights), card
 
 
+def save_tree(path: Path, tree: Mapping[str, Any]) -> None:
+    """Write a nested dict of arrays to the folder `path` with Orbax, all or nothing.
+
+    Of several processes all call this, with the same path and the same arrays, and the first writes.
+    """
+    from orbax.checkpoint import v1 as ocp  # imported late: it takes 1.6 s
+
+    if jax.process_count() > 1:  # Orbax would look for the other processes' part of JAX's arrays
+        tree = jax.tree.map(np.asarray, dict(tree))
+    ocp.save(str(path.resolve()), tree, overwrite=True)
+
+
 def load_tree(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
     """A nested dict of arrays that Orbax wrote to `path`, with the shapes and types of `like`.
 
@@ -110,7 +126,7 @@ def load_tree(path: Path, like: Mapping[str, Any]) -> dict[str, Any]:
     """
     from orbax.checkpoint import v1 as ocp
 
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), dict(like))
     try:
         # Compared first, because a load that fails half-way leaves reads behind that complain on exit.

@@ -1,10 +1,9 @@
 """Whole-map inference in tiles of a few sizes: maps of any size share their compilations, and memory is bounded."""
 
 import math
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Float
 
 from deepmm_jax.density.amplitudes import TAPER
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.devices import Device, copied, machine_memory, plan_batches, spread
 from deepmm_jax.errors import MapError
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.calibration import TYPE_HEADS, read_temperatures
 from deepmm_jax.networks.checkpoints import load_checkpoint, read_sizes
-from deepmm_jax.networks.turns import cube_turns
+from deepmm_jax.networks.turns import Turn, cube_turns
 from deepmm_jax.networks.whole_map import (
     ATOM_CHANNELS,
     STRIDE,
@@ -38,6 +39,10 @@ CONTEXT = 16
 """Voxels at a tile's inner edges that only lend context; their predictions are dropped."""
 BYTES_A_VOXEL = 130
 """What the evidence and its intermediate copies take."""
+NETWORK_BYTES_A_VOXEL = 500
+"""What the network takes on a device: 420 by XLA's count on a CPU."""
+MOST_TILES = 8
+"""That a device is given at a time."""
 VECTOR_HEADS = ("offset", "directions")
 """Heads whose channels turn with the map."""
 FLOOR = float(np.exp(-4.0))
@@ -52,19 +57,25 @@ def load_network(checkpoint: str | Path) -> tuple[WholeMapConfig, dict[str, Any]
 
 
 def predict_volumes(
-    density: DensityMap, checkpoint: str | Path, *, rotations: Literal[1, 4, 24] = 1, tile: int | None = None
+    density: DensityMap,
+    checkpoint: str | Path,
+    *,
+    rotations: Literal[1, 4, 24] = 1,
+    tile: int | None = None,
+    devices: Sequence[Device] | None = None,
 ) -> Evidence:
     """All evidence volumes of a scaled map with 1 Å voxels, from the network of a checkpoint.
 
     Each tile is shown to the network turned in so many ways as `rotations` says, and the answers are turned back and
     averaged: the logits of probabilities and types, the vectors. Types have the temperatures of the checkpoint's card
-    and are stored as float16. A tile without density is not computed.
+    and are stored as float16. A tile without density is not computed. Turned tiles are spread over `devices`, all
+    that there are unless some are given.
     Raises CheckpointError, and MapError for a map whose volumes would not fit into the machine's memory.
     """
     config, parameters = load_network(checkpoint)
     temperatures = read_temperatures(checkpoint)
     shape = density.shape
-    needed, memory = BYTES_A_VOXEL * density.data.size, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, memory = BYTES_A_VOXEL * density.data.size, machine_memory()
     if needed > 0.8 * memory:
         raise MapError(
             f"the density fills {' × '.join(map(str, shape))} voxels of 1 Å, for which {needed / 1e9:.0f} GB of memory "
@@ -79,11 +90,14 @@ def predict_volumes(
     inner = slice(TAPER, -TAPER)
     channels = network_input(np.pad(density.data, TAPER, mode="symmetric"))[inner, inner, inner]
     size = tile or cheapest_tile(shape)
-    for window, kept, place in tiles(shape, size):
-        block = _cut(channels, window, size)
-        if not block[..., 0].any():
-            continue
-        outputs = _averaged_outputs(config, parameters, block, rotations)
+    filled = [part for part in tiles(shape, size) if _cut(channels, part[0], size)[..., 0].any()]
+    blocks = (_cut(channels, window, size) for window, *_ in filled)
+    turns = cube_turns(rotations)
+    needed = NETWORK_BYTES_A_VOXEL * size**3
+    mesh, batch = plan_batches(len(filled) * len(turns), needed, most=MOST_TILES, devices=devices)
+    parts = _turned_outputs(config, parameters, blocks, turns, mesh, batch)
+    for _, kept, place in filled:
+        outputs = _mean(parts, len(turns))
         predicted = _evidence(outputs, jnp.array([temperatures[head] for head in TYPE_HEADS]))
         for volume, values in zip(volumes, predicted, strict=True):
             volume[place] = np.asarray(values)[kept]
@@ -102,24 +116,41 @@ def predict_volumes(
     )
 
 
-def _averaged_outputs(
-    config: WholeMapConfig, parameters: dict[str, Any], block: Float[np.ndarray, "t t t c"], rotations: int
-) -> dict[str, np.ndarray]:
-    """Mean outputs of the turned tile, turned back.
+def _turned_outputs(
+    config: WholeMapConfig,
+    parameters: dict[str, Any],
+    blocks: Iterable[Float[np.ndarray, "t t t c"]],
+    turns: Sequence[Turn],
+    mesh: Mesh,
+    batch: int,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Outputs of every tile turned in every way, turned back; `batch` of them are computed at a time on a mesh.
 
     The tile is turned, not the map: its side is a multiple of the coarsest stride, so that every turn maps the
     network's coarser grids onto themselves.
     """
-    total: dict[str, np.ndarray] = {}
-    for turn in cube_turns(rotations):
-        outputs = _outputs(parameters, np.ascontiguousarray(turn.turned(block))[None], config=config)
-        for head, values in outputs.items():
-            back = (turn.vectors_back if head in VECTOR_HEADS else turn.back)(np.asarray(values[0]))
-            if head in total:
-                total[head] += back
-            else:
-                total[head] = back if rotations == 1 else np.array(back)
-    return total if rotations == 1 else {head: values / rotations for head, values in total.items()}
+    parameters = copied(parameters, mesh)
+    work = ((turn, np.ascontiguousarray(turn.turned(block))) for block in blocks for turn in turns)
+    while group := list(islice(work, batch)):
+        turned = spread(np.stack([block for _, block in group]), mesh, batch)
+        outputs = {head: np.asarray(said) for head, said in _outputs(parameters, turned, config=config).items()}
+        for row, (turn, _) in enumerate(group):
+            yield {
+                head: (turn.vectors_back if head in VECTOR_HEADS else turn.back)(said[row])
+                for head, said in outputs.items()
+            }
+
+
+def _mean(parts: Iterator[dict[str, np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    """The mean of the next `count` outputs, one of which is held at a time."""
+    total = next(parts)
+    if count == 1:
+        return total
+    total = {head: np.array(values) for head, values in total.items()}
+    for part in islice(parts, count - 1):
+        for head, values in part.items():
+            total[head] += values
+    return {head: values / count for head, values in total.items()}
 
 
 Slices = tuple[slice, slice, slice]

@@ -18,6 +18,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Key
 
+from deepmm_jax.devices import agreed, batch_mesh, copied, is_first, one_copy, own_rows, spread
 from deepmm_jax.errors import ConfigError
 from deepmm_jax.evidence.boxes import spans
 from deepmm_jax.networks.boxes import (
@@ -35,7 +36,7 @@ from deepmm_jax.training.box_examples import BoxBatch, BoxStream, PointSet, Voxe
 from deepmm_jax.training.chains import load_training_chains, split_names, training_names
 from deepmm_jax.training.examples import made_ahead
 from deepmm_jax.training.state import kept_state, run_history, save_state
-from deepmm_jax.training.whole_map import minutes_of
+from deepmm_jax.training.whole_map import minutes_of, plan_line
 
 
 logger = logging.getLogger(__name__)
@@ -190,9 +191,13 @@ def train_boxes(
     """Train DenseNet A or B on maps of `data/structures` at 5 Å and write a checkpoint to `output`; its card.
 
     `output/run` keeps the full state; calling again with the same settings goes on from it, until the schedule is
-    done. `train_list` replaces the package's list of training chains. Raises ConfigError, CheckpointError or
-    StructureError.
+    done. `train_list` replaces the package's list of training chains. The batch is shared by all devices, and by all
+    processes after `start_distributed`, of which the first writes, reports and returns the card. Raises ConfigError,
+    CheckpointError or StructureError.
     """
+    mesh = batch_mesh(config.batch_size)
+    report = report if is_first() else logger.debug
+    report(plan_line(mesh, config.batch_size, "boxes"))
     structures = data / "structures"
     listed = sorted(train_list or training_names(structures))
     order = np.random.default_rng(config.seed).permutation(len(listed))
@@ -211,7 +216,7 @@ def train_boxes(
     total = math.ceil(config.boxes / config.batch_size) if config.epochs is None else config.epochs * stream.epoch
     weights = initial_weights(kind, network, config.seed)
     fresh = BoxState(weights, fresh_moments(weights), optimiser(config).init(weights), jnp.zeros((), jnp.int32))
-    state = kept_state(output, fresh)
+    state = copied(kept_state(output, fresh), mesh)
     first = int(state.step)
     report(f"{len(names)} chains, {len(learnt)} boxes, {total} steps of {config.batch_size}; at step {first}")
     runs = run_history(output, {"command": command, "training": asdict(config), "first_step": first})
@@ -220,14 +225,21 @@ def train_boxes(
 
     def stands(state: BoxState) -> dict[str, Any]:
         """Validate and keep everything; the card."""
+        state = one_copy(state)
         step = int(state.step)
         trained = BoxNetwork(kind, network, state.weights, state.moments)
         figures = validate(trained, held)
         report(f"step {step} validation " + " ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+        said = facts(step, figures) if is_first() else {}
+        save_state(state, output)
+        return save_box_network(output, trained, said)
+
+    def facts(step: int, figures: dict[str, float]) -> dict[str, Any]:
+        """What the card says of the run so far; the curve grows by a point."""
         with (output / "run" / "curve.jsonl").open("a") as lines:
             lines.write(json.dumps({"step": step, "losses": recent, "validation": figures}) + "\n")
         seen = step * config.batch_size
-        facts = {
+        return {
             "undertrained": seen < PAPER_EPOCHS * len(learnt),
             "schedule": f"{seen} boxes seen of {total * config.batch_size} planned; the paper's {PAPER_EPOCHS} epochs "
             f"of these chains would be {PAPER_EPOCHS * len(learnt)}",
@@ -246,16 +258,15 @@ def train_boxes(
             "curve": [json.loads(line) for line in (output / "run" / "curve.jsonl").read_text().splitlines()],
             "versions": {name: version(name) for name in ("deepmm-jax", "jax", "optax")},
         }
-        save_state(state, output)
-        return save_box_network(output, trained, facts)
 
     recent: dict[str, float] = {}
-    batches = made_ahead(stream.batch, first)
+    batches = made_ahead(lambda number: own_rows(stream.batch(number)), first)
     for step in range(first, min(total, limit)):
         rate = jnp.float32(learning_rate(config, step / total))
-        state, losses = training_step(state, next(batches), rate, key, kind=kind, network=network, config=config)
+        batch = spread(next(batches), mesh)
+        state, losses = training_step(state, batch, rate, key, kind=kind, network=network, config=config)
         recent = {name: 0.95 * recent.get(name, float(loss)) + 0.05 * float(loss) for name, loss in losses.items()}
-        if clock() > minutes:
+        if float(agreed(clock())) > minutes:
             break
         if (step + 1 - first) % 10 == 0:
             speed = (step + 1 - first) * config.batch_size / (60 * clock())

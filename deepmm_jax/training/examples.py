@@ -192,14 +192,17 @@ class Sources:
         return make_example(chain, rng, self.simulated_share, crop, residuals=self.residuals, neighbour=neighbour)
 
 
-def batches(sources: Sources, batch_size: int, seed: int, start: int = 0, crop: int = 48) -> Iterator[Example]:
+def batches(
+    sources: Sources, batch_size: int, seed: int, start: int = 0, crop: int = 48, *, part: int = 0
+) -> Iterator[Example]:
     """Endless batches, made a little ahead of the training step.
 
-    Batch number b depends on `seed` and b alone, so a resumed run (`start`) sees the batches it would have seen.
+    Batch number b depends on `seed`, b and `part` alone, so a resumed run (`start`) sees the batches it would have
+    seen. Each process that trains makes the `part` of its own number.
     """
 
     def batch(number: int) -> Example:
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng((seed, number, part))
         examples = [sources.draw(rng, crop) for _ in range(batch_size)]
         return Example(*(np.stack(field) for field in zip(*examples, strict=True)))
 

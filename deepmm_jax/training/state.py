@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from deepmm_jax.devices import is_first
 from deepmm_jax.errors import CheckpointError
-from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree
+from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, save_tree
 from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
 from deepmm_jax.training.plan import TrainingConfig
@@ -90,9 +91,7 @@ def weights_of(initial: str | Path, network: WholeMapConfig) -> dict[str, Any]:
 
 def save_state(state: Any, output: Path) -> None:
     """Keep the state in `output/run`, all or nothing."""
-    from orbax.checkpoint import v1 as ocp
-
-    ocp.save(str((output / "run" / "state").resolve()), _as_dict(state), overwrite=True)
+    save_tree(output / "run" / "state", _as_dict(state))
 
 
 def _as_dict(state: Any) -> dict[str, Any]:
@@ -100,7 +99,9 @@ def _as_dict(state: Any) -> dict[str, Any]:
 
 
 def run_history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:
-    """All runs that led to these weights, this one last; kept in `output/run/history.json`."""
+    """All runs that led to these weights, this one last; kept in `output/run/history.json` by the first process."""
+    if not is_first():
+        return [run]
     path = output / "run" / "history.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     runs = [*json.loads(path.read_text()), run] if path.is_file() else [run]

@@ -16,7 +16,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.sharding import Mesh
 
+from deepmm_jax.devices import agreed, batch_mesh, copied, describe, is_first, one_copy, spread
 from deepmm_jax.errors import ConfigError
 from deepmm_jax.networks.checkpoints import read_card, save_checkpoint
 from deepmm_jax.networks.inference import load_network
@@ -82,10 +84,14 @@ def train_whole_map(
 
     `output/run` keeps the full state; calling again with the same folder goes on from it. `initial` names a
     checkpoint whose weights (and network, unless one is given) start a fresh run. `train_list` replaces the package's
-    list of training chains.
+    list of training chains. The batch is shared by all devices, and by all processes after `start_distributed`, of
+    which the first writes and reports.
     Returns the card.
     """
     config = config or TrainingConfig()
+    mesh = batch_mesh(config.batch_size)
+    report = report if is_first() else logger.debug
+    report(plan_line(mesh, config.batch_size, "crops"))
     if network is None:
         network = WholeMapConfig() if initial is None else load_network(initial)[0]
     structures = data / "structures"
@@ -105,12 +111,13 @@ def train_whole_map(
     report(
         f"{len(chains)} chains, {sum(leaf.size for leaf in jax.tree.leaves(state.parameters))} weights, step {first}"
     )
-    stream = batches(sources, config.batch_size, config.seed, first, config.crop)
+    share = config.batch_size // jax.process_count()
+    stream = batches(sources, share, config.seed, first, config.crop, part=jax.process_index())
     run = {"command": command, "training": asdict(config), "first_step": first}
     lent = [real.name for real in seen]
     run |= {"noise_of": lent, "crops_of": lent if config.real_share > 0 else []}
     runs = run_history(output, run | ({"initial": _origin(initial)} if first == 0 else {}))
-    state, figures = _run(state, stream, held, output, network, config, report)
+    state, figures = _run(state, stream, held, output, network, config, mesh, report)
     card = {
         "kind": "whole-map",
         "network": network.as_dict(),
@@ -177,33 +184,46 @@ def _run(
     output: Path,
     network: WholeMapConfig,
     config: TrainingConfig,
+    mesh: Mesh,
     report: Callable[[str], None],
 ) -> tuple[TrainingState, dict[str, dict[str, float]]]:
-    """Step until the budget is spent; validate and save on the way."""
+    """Step until the budget is spent; validate and save on the way. The state that is returned lies on one device."""
+
+    def stands(state: TrainingState) -> tuple[TrainingState, dict[str, dict[str, float]]]:
+        """Validate and keep everything."""
+        here = one_copy(state)
+        figures = validate(here.averaged, held, network)
+        if is_first():
+            _record(output, here, figures, report)
+        save_state(here, output)
+        return here, figures
+
+    state = copied(state, mesh)
     clock = minutes_of(config.clock)
     done = 0
-    figures: dict[str, dict[str, float]] = {}
     recent: dict[str, float] = {}
     while True:
-        left = config.minutes - clock()
+        left = float(agreed(config.minutes - clock()))
         if done and (left <= 0 or (config.steps is not None and done >= config.steps)):
             break
         tail = min(1.0, max(left, 0.0) / config.tail_minutes) if config.tail_minutes > 0 else 1.0
         rate = jnp.float32(tail * min(1.0, (done + 1) / config.warm_up))
-        state, losses = training_step(state, next(stream), rate, network=network, config=config)
+        state, losses = training_step(state, spread(next(stream), mesh), rate, network=network, config=config)
         done += 1
         recent = {k: 0.98 * recent.get(k, float(v)) + 0.02 * float(v) for k, v in losses.items()}
         if done % 25 == 0:
             speed = done * config.batch_size * config.crop**3 / (60 * clock())
             report(f"step {int(state.step)} {_line(recent)} rate {float(rate):.2f} {speed:.0f} voxels/s")
         if done % config.validate_every == 0:
-            figures = validate(state.averaged, held, network)
-            _record(output, state, figures, report)
-            save_state(state, output)
-    figures = validate(state.averaged, held, network)
-    _record(output, state, figures, report)
-    save_state(state, output)
-    return state, figures
+            stands(state)
+    return stands(state)
+
+
+def plan_line(mesh: Mesh, batch_size: int, items: str) -> str:
+    """What trains, for the first line of a run: devices, their memory, and how they share a batch."""
+    idle = len(jax.devices()) - mesh.size
+    advice = f"; {idle} more would help with a batch that {mesh.size + idle} devices share evenly" if idle else ""
+    return f"{describe(list(mesh.devices.flat))}; {batch_size // mesh.size} {items} a step each{advice}"
 
 
 def minutes_of(kind: Literal["wall", "processor"]) -> Callable[[], float]:

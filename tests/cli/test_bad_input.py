@@ -247,6 +247,8 @@ COMMANDS = [
     ("train whole-map --data full -o OUT --config unknown.toml", r"unknown\.toml: 'tracing' is no setting"),
     ("train whole-map --data full -o OUT --steps 0", r"'--steps': .* 1, not 0"),
     ("train whole-map --data full -o OUT --minutes 0", r"'--minutes': .* 0\.01, not 0"),
+    ("train whole-map --data full -o OUT --process 1", r"--processes and --process need --coordinator"),
+    ("train box-a --data full -o OUT --coordinator here", r"coordinator .here. is not HOST:PORT"),
     ("train secondary-structure --data nowhere -o OUT", r"--data .*nowhere is not a folder"),
     ("train secondary-structure --data full -o OUT", r"secondary_structure\.csv\.gz does not exist"),
     ("train secondary-structure --data full -o empty.fasta/x", r"--output .*empty\.fasta/x cannot be written"),

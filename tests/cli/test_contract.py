@@ -128,6 +128,9 @@ train whole-map --batch-size [1..]
 train whole-map --config [VALUE]
 train whole-map --steps [1..]
 train whole-map --seed [0..]
+train whole-map --coordinator [VALUE]
+train whole-map --processes [1..]
+train whole-map --process [0..]
 train secondary-structure --data [VALUE] = …
 train secondary-structure --output -o VALUE
 train secondary-structure --minutes [0.01..] = 12.0
@@ -141,6 +144,9 @@ train box-a --minutes [0.01..]
 train box-a --batch-size [1..]
 train box-a --steps [1..]
 train box-a --seed [0..]
+train box-a --coordinator [VALUE]
+train box-a --processes [1..]
+train box-a --process [0..]
 train box-b --data [VALUE] = …
 train box-b --output -o VALUE
 train box-b --preset [reduced|paper-training] = reduced
@@ -149,6 +155,9 @@ train box-b --minutes [0.01..]
 train box-b --batch-size [1..]
 train box-b --steps [1..]
 train box-b --seed [0..]
+train box-b --coordinator [VALUE]
+train box-b --processes [1..]
+train box-b --process [0..]
 """
 
 EVIDENCE = set(

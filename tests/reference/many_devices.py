@@ -1,0 +1,150 @@
+"""The same work on some devices, small; a program, because the number of host devices is settled when JAX starts.
+
+    python many_devices.py OUTPUT COUNT ...
+    python many_devices.py OUTPUT HOST:PORT/PROCESS
+
+The first writes OUTPUT/WORK-COUNT.npz for each number of devices, out of as many host devices as the largest; the
+second is one of two processes that make a training step together, and writes OUTPUT/process-PROCESS.npz.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from deepmm_jax.alignment.ranking import align_paths
+from deepmm_jax.config import AlignmentConfig
+from deepmm_jax.density.map import DensityMap
+from deepmm_jax.devices import Device, copied, device_mesh, one_copy, own_rows, spread, start_distributed
+from deepmm_jax.evidence.volumes import TypedPoints
+from deepmm_jax.networks.box_inference import predict_boxes, type_boxes
+from deepmm_jax.networks.checkpoints import save_checkpoint
+from deepmm_jax.networks.inference import predict_volumes
+from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
+from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.tracing.values import LocalDensePoints, MainChainPaths
+from deepmm_jax.training import whole_map
+from deepmm_jax.training.examples import Example
+from deepmm_jax.training.plan import TrainingConfig
+from deepmm_jax.training.state import TrainingState, make_optimiser
+from reference.box_networks import save_tiny_networks
+
+
+NETWORK = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
+LEARNER = replace(NETWORK, fine_blocks=0)
+"""Compiles faster."""
+SCHEDULE = TrainingConfig(batch_size=8, crop=16)
+
+Values = dict[str, np.ndarray]
+
+
+@cache
+def checkpoints() -> Path:
+    """A folder with random weights of a whole-map network and of both box networks."""
+    folder = Path(tempfile.mkdtemp())
+    rng = np.random.default_rng(8)
+    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape, scale=0.3), parameter_shapes(NETWORK))
+    save_checkpoint(folder / "whole-map", weights, {"kind": "whole-map", "network": NETWORK.as_dict()})
+    return save_tiny_networks(folder)
+
+
+def evidence(devices: Sequence[Device]) -> Values:
+    """All volumes of a map of three tiles, by the whole-map network."""
+    density = random_map((60, 40, 20))
+    volumes = vars(predict_volumes(density, checkpoints() / "whole-map", tile=36, devices=devices))
+    return {name: volume for name, volume in volumes.items() if name not in ("step", "origin", "density")}
+
+
+def box_evidence(devices: Sequence[Device]) -> Values:
+    """Probabilities by DenseNet A, and the types of points by B; the last batches are short."""
+    density = random_map((12, 10, 9))
+    volumes = predict_boxes(density, 0.5, checkpoints() / "box-a", batch=8, devices=devices)
+    places = np.random.default_rng(2).uniform(0, 8, (21, 3)).astype(np.float32)
+    points = type_boxes(volumes, places, checkpoints() / "box-b", batch=4, devices=devices)
+    return {"main_chain": volumes.main_chain, "calpha": volumes.calpha, "amino_acids": points.amino_acids}
+
+
+def alignments(devices: Sequence[Device]) -> Values:
+    """Ranked models from five paths of random evidence: routes that no two or eight devices share evenly."""
+    rng = np.random.default_rng(3)
+    positions = np.cumsum(rng.normal(size=(60, 3)), axis=0).astype(np.float32)
+    types, states = rng.dirichlet(np.ones(20), 60), rng.dirichlet(np.ones(3), 60)
+    points = TypedPoints(
+        positions=positions,
+        calpha=rng.uniform(size=60).astype(np.float32),
+        amino_acids=types.astype(np.float32),
+        secondary_structure=states.astype(np.float32),
+    )
+    dense = LocalDensePoints(
+        positions=positions,
+        density=np.ones(60, np.float32),
+        voxels=np.zeros((0, 3), int),
+        member=np.zeros(0, int),
+    )
+    paths = MainChainPaths(points=dense, paths=tuple(np.arange(start, 60 - start) for start in range(5)))
+    letters = "".join(rng.choice(list("GAKWLDFRHE"), 14))
+    profile = SequenceProfile(name="toy", letters=letters, secondary_structure=states[:14].astype(np.float32))
+    config = AlignmentConfig(match="log-odds", redundancy_rmsd=1.0)
+    models = align_paths(paths, points, profile, config, devices=devices)
+    return {"positions": models.positions, "scores": models.scores, "mscores": models.mscores}
+
+
+def whole_map_step(devices: Sequence[Device]) -> Values:
+    """Weights and losses after a training step of the whole-map network."""
+    mesh = device_mesh(devices)
+    parameters = initial_parameters(LEARNER, 1)
+    same = jax.tree.map(jnp.array, parameters)
+    state = TrainingState(parameters, same, make_optimiser(SCHEDULE).init(parameters), jnp.zeros((), jnp.int32))
+    batch = spread(own_rows(random_crops()), mesh)
+    state, losses = whole_map.training_step(
+        copied(state, mesh), batch, jnp.float32(1.0), network=LEARNER, config=SCHEDULE
+    )
+    assert all(leaf.is_fully_replicated for leaf in jax.tree.leaves(state))
+    leaves = jax.tree.leaves(one_copy(state).parameters)
+    values = {name: np.asarray(loss) for name, loss in losses.items()}
+    return values | {f"leaf {number}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
+
+
+def random_map(shape: tuple[int, int, int]) -> DensityMap:
+    """Noise."""
+    data = np.random.default_rng(9).normal(size=shape).astype(np.float32)
+    return DensityMap(data=data, step=np.ones(3), origin=np.zeros(3))
+
+
+def random_crops() -> Example:
+    """A batch of noise with random labels."""
+    rng = np.random.default_rng(4)
+    count, side = SCHEDULE.batch_size, SCHEDULE.crop
+    voxels = (count, side, side, side)
+    return Example(
+        density=rng.normal(size=(*voxels, 2)).astype(np.float32),
+        atoms=rng.uniform(size=(*voxels, 6)).astype(np.float16),
+        known=rng.uniform(size=voxels) < 0.9,
+        nearest=rng.integers(-1, 12, size=voxels).astype(np.int16),
+        calpha=rng.uniform(0, side, (count, 512, 3)).astype(np.float32),
+        directions=rng.normal(size=(count, 512, 6)).astype(np.float32),
+        amino_acids=rng.integers(20, size=(count, 512)),
+        states=rng.integers(3, size=(count, 512)),
+    )
+
+
+WORK = {work.__name__: work for work in (evidence, box_evidence, alignments, whole_map_step)}
+
+
+if __name__ == "__main__":
+    output, counts = Path(sys.argv[1]), [int(count) for count in sys.argv[2:] if count.isdecimal()]
+    if counts:
+        jax.config.update("jax_num_cpu_devices", max(counts))
+        for count in counts:
+            for name, work in WORK.items():
+                np.savez(output / f"{name}-{count}.npz", **work(jax.devices()[:count]))
+    else:
+        address, process = sys.argv[2].rsplit("/")
+        start_distributed(address, 2, int(process))
+        np.savez(output / f"process-{process}.npz", **whole_map_step(jax.devices()))
