@@ -54,7 +54,7 @@ def test_digests_change_with_what_they_are_of(tmp_path: Path):
     digests = Work(config=config).digests()
     assert Work(config=config, data=tmp_path).digests() == digests
     assert {
-        part for part, of in Work(config=replace(config, rotations=4)).digests().items() if of != digests[part]
+        part for part, of in Work(config=replace(config, rotations=24)).digests().items() if of != digests[part]
     } == {"settings"}
     copy = tmp_path / "simulated"
     shutil.copytree(find_checkpoint("simulated"), copy)

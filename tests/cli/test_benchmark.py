@@ -85,7 +85,7 @@ def test_other_settings_in_the_same_folder_are_refused(command: Callable, data: 
     out = tmp_path / "out"
     suite = ("benchmark", "few", "--only", "1abc_A", "--output", out, "--data", data)
     assert command(*suite).code == 0
-    for option, part in (("--preset=experimental", "weights"), ("--until=allatom", "settings")):
+    for option, part in (("--checkpoint=experimental", "weights"), ("--until=allatom", "settings")):
         outcome = command(*suite, option)
         assert outcome.code == 2 and outcome.err.count("\n") == 1
         assert f"measured with other {part}" in outcome.err and "give another folder" in outcome.err
