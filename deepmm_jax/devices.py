@@ -125,6 +125,8 @@ def own_rows(tree: T) -> T:
 
 def copied(tree: T, mesh: Mesh) -> T:
     """Arrays, the same in all processes, with a copy on every device of a mesh."""
+    if jax.process_count() > 1:  # from the host: not every backend can copy to a device of another process
+        tree = jax.tree.map(np.asarray, tree)
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 

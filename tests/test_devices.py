@@ -37,6 +37,8 @@ from reference import many_devices
 SMALL_GPU = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": 1000})
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 """Most of the time goes into compilers."""
+COUNTS = dict.fromkeys(("evidence", "box_evidence", "alignments"), (1, 2, 8)) | {"whole_map_step": (1, 8)}
+"""Devices for each work; two of them make the training step in two processes."""
 WEIGHT_TOLERANCE = 1e-4
 """Of weights after one step of Muon and Adam, which bring small gradients to the size of large ones."""
 
@@ -135,9 +137,10 @@ def test_batchnorm_has_the_moments_of_the_whole_batch(rng: np.random.Generator):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a process with eight devices makes of the same work on one, two and eight of them."""
+    """What a process with eight devices makes of the same work on some of them."""
     folder = tmp_path_factory.mktemp("devices")
-    start(folder, "1", "2", "8").communicate(timeout=300)
+    process = start(folder, *(f"{work}-{count}" for work, counts in COUNTS.items() for count in counts))
+    assert process.wait(timeout=600) == 0
     return folder
 
 
@@ -151,11 +154,12 @@ def start(*words: object) -> subprocess.Popen:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("work", many_devices.WORK)
+@pytest.mark.parametrize("work", COUNTS)
 def test_one_two_and_eight_devices_agree(results: Path, work: str):
     one = np.load(results / f"{work}-1.npz")
-    assert len(one.files) >= 3
-    for count in (2, 8):
+    for key in one.files:
+        assert one[key].ndim == 0 or np.nanstd(one[key].astype(float)) > 0.01
+    for count in COUNTS[work][1:]:
         assert_same(one, np.load(results / f"{work}-{count}.npz"))
 
 
@@ -165,7 +169,7 @@ def test_two_processes_make_the_training_step_of_one(results: Path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [start(results, f"127.0.0.1:{port}/{number}") for number in range(2)]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    assert [process.wait(timeout=600) for process in processes] == [0, 0]
     one = np.load(results / "whole_map_step-1.npz")
     for number in range(2):
         assert_same(one, np.load(results / f"process-{number}.npz"))

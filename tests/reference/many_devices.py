@@ -1,10 +1,11 @@
 """The same work on some devices, small; a program, because the number of host devices is settled when JAX starts.
 
-    python many_devices.py OUTPUT COUNT ...
+    python many_devices.py OUTPUT WORK-COUNT ...
     python many_devices.py OUTPUT HOST:PORT/PROCESS
 
-The first writes OUTPUT/WORK-COUNT.npz for each number of devices, out of as many host devices as the largest; the
-second is one of two processes that make a training step together, and writes OUTPUT/process-PROCESS.npz.
+The first has eight host devices, does each work on so many of them and writes OUTPUT/WORK-COUNT.npz. The second is one
+of two processes that make a training step together, keep its result in OUTPUT/tree, and each write what they read there
+to OUTPUT/process-PROCESS.npz.
 """
 
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,23 +25,25 @@ from deepmm_jax.config import AlignmentConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.devices import Device, copied, device_mesh, one_copy, own_rows, spread, start_distributed
 from deepmm_jax.evidence.volumes import TypedPoints
+from deepmm_jax.networks import boxes
 from deepmm_jax.networks.box_inference import predict_boxes, type_boxes
-from deepmm_jax.networks.checkpoints import save_checkpoint
+from deepmm_jax.networks.boxes import SIDES, BoxNetwork, save_box_network
+from deepmm_jax.networks.checkpoints import load_tree, save_checkpoint, save_tree
 from deepmm_jax.networks.inference import predict_volumes
-from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
+from deepmm_jax.networks.whole_map import WholeMapConfig, parameter_shapes
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.tracing.values import LocalDensePoints, MainChainPaths
 from deepmm_jax.training import whole_map
 from deepmm_jax.training.examples import Example
 from deepmm_jax.training.plan import TrainingConfig
 from deepmm_jax.training.state import TrainingState, make_optimiser
-from reference.box_networks import save_tiny_networks
+from reference.box_networks import TINY
 
 
 NETWORK = WholeMapConfig(width=8, coarse_width=8, fine_blocks=1, coarse_blocks=1, head_width=8)
 LEARNER = replace(NETWORK, fine_blocks=0)
 """Compiles faster."""
-SCHEDULE = TrainingConfig(batch_size=8, crop=16)
+SCHEDULE = TrainingConfig(batch_size=8, crop=8)
 
 Values = dict[str, np.ndarray]
 
@@ -48,10 +52,22 @@ Values = dict[str, np.ndarray]
 def checkpoints() -> Path:
     """A folder with random weights of a whole-map network and of both box networks."""
     folder = Path(tempfile.mkdtemp())
+    save_checkpoint(
+        folder / "whole-map",
+        noise(parameter_shapes(NETWORK)),
+        {"kind": "whole-map", "network": NETWORK.as_dict()},
+    )
+    for kind in SIDES:
+        shapes = boxes.parameter_shapes(kind, TINY)
+        moments = jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), shapes["moments"])
+        save_box_network(folder / kind, BoxNetwork(kind, TINY, noise(shapes["weights"]), moments), {})
+    return folder
+
+
+def noise(shapes: Any) -> Any:
+    """Random weights; those of a fresh network take longer to compile than to use."""
     rng = np.random.default_rng(8)
-    weights = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape, scale=0.3), parameter_shapes(NETWORK))
-    save_checkpoint(folder / "whole-map", weights, {"kind": "whole-map", "network": NETWORK.as_dict()})
-    return save_tiny_networks(folder)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape, scale=0.3), jnp.float32), shapes)
 
 
 def evidence(devices: Sequence[Device]) -> Values:
@@ -67,7 +83,8 @@ def box_evidence(devices: Sequence[Device]) -> Values:
     volumes = predict_boxes(density, 0.5, checkpoints() / "box-a", batch=8, devices=devices)
     places = np.random.default_rng(2).uniform(0, 8, (21, 3)).astype(np.float32)
     points = type_boxes(volumes, places, checkpoints() / "box-b", batch=4, devices=devices)
-    return {"main_chain": volumes.main_chain, "calpha": volumes.calpha, "amino_acids": points.amino_acids}
+    states = points.secondary_structure
+    return {"calpha": volumes.calpha, "amino_acids": points.amino_acids, "secondary_structure": states}
 
 
 def alignments(devices: Sequence[Device]) -> Values:
@@ -98,9 +115,10 @@ def alignments(devices: Sequence[Device]) -> Values:
 def whole_map_step(devices: Sequence[Device]) -> Values:
     """Weights and losses after a training step of the whole-map network."""
     mesh = device_mesh(devices)
-    parameters = initial_parameters(LEARNER, 1)
+    parameters = noise(parameter_shapes(LEARNER))
     same = jax.tree.map(jnp.array, parameters)
     state = TrainingState(parameters, same, make_optimiser(SCHEDULE).init(parameters), jnp.zeros((), jnp.int32))
+    state = jax.device_put(state, jax.local_devices()[0])  # as it comes from a folder
     batch = spread(own_rows(random_crops()), mesh)
     state, losses = whole_map.training_step(
         copied(state, mesh), batch, jnp.float32(1.0), network=LEARNER, config=SCHEDULE
@@ -138,13 +156,15 @@ WORK = {work.__name__: work for work in (evidence, box_evidence, alignments, who
 
 
 if __name__ == "__main__":
-    output, counts = Path(sys.argv[1]), [int(count) for count in sys.argv[2:] if count.isdecimal()]
-    if counts:
-        jax.config.update("jax_num_cpu_devices", max(counts))
-        for count in counts:
-            for name, work in WORK.items():
-                np.savez(output / f"{name}-{count}.npz", **work(jax.devices()[:count]))
-    else:
-        address, process = sys.argv[2].rsplit("/")
+    output, words = Path(sys.argv[1]), sys.argv[2:]
+    if ":" in words[0]:
+        address, process = words[0].split("/")
         start_distributed(address, 2, int(process))
-        np.savez(output / f"process-{process}.npz", **whole_map_step(jax.devices()))
+        values = whole_map_step(jax.devices())
+        save_tree(output / "tree", values)
+        np.savez(output / f"process-{process}.npz", **load_tree(output / "tree", values))
+    else:
+        jax.config.update("jax_num_cpu_devices", 8)
+        for word in words:
+            name, count = word.split("-")
+            np.savez(output / f"{word}.npz", **WORK[name](jax.devices()[: int(count)]))
