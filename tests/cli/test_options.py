@@ -1,5 +1,6 @@
 """Threads and devices, in processes of their own: both are settled when JAX starts."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepmm_jax_cli.options import data_directory
+from deepmm_jax_cli.outputs import device_plan
 
 
 COUNT = """
@@ -32,3 +34,8 @@ def test_data_directory_is_the_variable_or_beside_the_repository(monkeypatch: py
     assert data_directory() == Path("elsewhere/data")
     monkeypatch.delenv("DEEPMM_JAX_DATA")
     assert data_directory() == Path("../shared/data")
+
+
+def test_first_line_of_a_run_names_devices_memory_and_batch():
+    assert re.fullmatch(r"2 × cpu, [\d.]+ GB of memory each; 64 boxes at a time on each", device_plan("boxes"))
+    assert device_plan("whole-map").endswith("; 1 tile of up to 128³ voxels at a time on each")
