@@ -1,9 +1,12 @@
 """Threads and devices, in processes of their own: both are settled when JAX starts."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+
+from deepmm_jax_cli.outputs import device_plan
 
 
 COUNT = """
@@ -22,3 +25,8 @@ print(names.count("tf_XLAEigen"), numba.config.NUMBA_NUM_THREADS, os.environ["OM
 def test_threads_are_as_many_as_asked_for(threads: str):
     result = subprocess.run([sys.executable, "-c", COUNT, threads], capture_output=True, text=True, check=True)
     assert result.stdout.split() == [threads, threads, threads, "cpu"]
+
+
+def test_first_line_of_a_run_names_devices_memory_and_batch():
+    assert re.fullmatch(r"2 × cpu, [\d.]+ GB of memory each; 64 boxes at a time on each", device_plan("boxes"))
+    assert device_plan("whole-map").endswith("; 1 tile of up to 128³ voxels at a time on each")
