@@ -57,11 +57,11 @@ def align_paths(
 
     sites = np.asarray(match_scores(profile, points, config)) + config.weight_calpha * points.calpha
     scores, aligned, distances = align_routes(
-        _padded(sites, RESIDUE_BLOCK, POINT_BLOCK),
-        _padded(points.positions, POINT_BLOCK),
+        padded(sites, RESIDUE_BLOCK, POINT_BLOCK),
+        padded(points.positions, POINT_BLOCK),
         jnp.asarray(routes),
         jnp.asarray(lengths),
-        _padded(distance_weights(profile, config), RESIDUE_BLOCK),
+        padded(distance_weights(profile, config), RESIDUE_BLOCK),
         jnp.asarray(config.distances, jnp.float32),
         jnp.asarray(n),
         None if config.skip is None else jnp.asarray(config.skip, jnp.float32),
@@ -183,7 +183,7 @@ def _at_residues(points: TypedPoints, aligned: Int[np.ndarray, "n"]) -> TypedPoi
     )
 
 
-def _padded(values: np.ndarray, *blocks: int) -> Array:
+def padded(values: np.ndarray, *blocks: int) -> Array:
     """Zeros appended to every leading axis up to a multiple of its block."""
     after = [(0, -size % block) for size, block in zip(values.shape, blocks)]
     return jnp.asarray(np.pad(values, after + [(0, 0)] * (values.ndim - len(after))), jnp.float32)

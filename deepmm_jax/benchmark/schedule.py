@@ -47,8 +47,8 @@ def scheduler(address: str | None = None, workers: int = 1) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             host="127.0.0.1",
-            dashboard_address=None,  # pyright: ignore[reportArgumentType]  (None is none, as Dask's docs say)
-            worker_dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # any free port; None is 8787, with a warning where that is taken
+            scheduler_kwargs={"dashboard": False},
             # Dask would pause a worker at its share of the memory, for good where one target needs more than that.
             memory_limit=0,
             local_directory=scratch,

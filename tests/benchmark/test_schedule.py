@@ -32,7 +32,9 @@ def targets(*names: str) -> list[Target]:
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0) as client:
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", memory_limit=0
+    ) as client:
         yield client
 
 

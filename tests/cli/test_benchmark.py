@@ -44,7 +44,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @contextmanager
 def threads(address: str | None = None, workers: int = 1) -> Iterator[Client]:
     """A cluster in threads of this process."""
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
     with Client(processes=False, set_as_default=False, **options) as client:
         yield client
 
@@ -108,6 +108,7 @@ def test_nothing_built_has_exit_code_3_and_results(command: Callable, data: Path
         (["experimental", "--data", "nowhere"], "--data nowhere is not a folder"),
         (["few", "--checkpoint", "nowhere"], "'nowhere' has no card.json"),
         (["few", "--config", "nowhere.toml"], "nowhere.toml cannot be read"),
+        (["few", "--baseline", "mainmast", "--until", "allatom"], "--baseline mainmast makes Cα models alone"),
         (["few", "--workers", "0"], "--workers"),
     ],
 )
@@ -147,7 +148,7 @@ schedule.measure = measure
 @contextmanager
 def threads(address=None, workers=1):
     from distributed import Client
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0) as client:
         yield client
 schedule.scheduler = threads
 from deepmm_jax_cli.main import run; run()
