@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from distributed import Client
 
 from deepmm_jax.benchmark import schedule
 from deepmm_jax.benchmark.measure import Work
@@ -30,18 +29,11 @@ def targets(*names: str) -> list[Target]:
     return [Target(name=name, kind="simulated") for name in names]
 
 
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with Client(
-        processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0", memory_limit=0
-    ) as client:
-        yield client
-
-
-def test_every_target_has_a_row_whatever_happens(client: Client, monkeypatch: pytest.MonkeyPatch):
+def test_every_target_has_a_row_whatever_happens(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
     given = targets("1abc_A", "2xyz_X", "3def_N", "4ghi_B")
-    rows = dict(measured(client, given, WORK))
+    with benchmark_rows.threads() as client:
+        rows = dict(measured(client, given, WORK))
     assert set(rows) == set(given)
     good, fault, unbuilt, poor = (rows[target] for target in given)
     assert good["model"]["tm_score"] == 1.0 and poor["model"]["tm_score"] == 0.4
