@@ -9,15 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from distributed import Future
+from distributed.client import FutureCancelledError
+from distributed.scheduler import KilledWorker
 
 from deepmm_jax.benchmark import schedule
 from deepmm_jax.benchmark.measure import Work
 from deepmm_jax.benchmark.schedule import measured
 from deepmm_jax.benchmark.targets import Target
 from deepmm_jax.config import build_config
-from deepmm_jax.errors import ConfigError
+from deepmm_jax.errors import ConfigError, DeepMMError
 from reference import benchmark_rows
 
 
@@ -40,6 +44,29 @@ def test_every_target_has_a_row_whatever_happens(monkeypatch: pytest.MonkeyPatch
     assert good["protein"] == "1abc_A" and good["resolutions"] is None
     assert unbuilt["error"] == "no main chain" and unbuilt["protein"] == "3def_N"
     assert fault["failure"] == "FloatingPointError: it went wrong" and "benchmark_rows.py" in fault["traceback"]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        KilledWorker("1abc_A", SimpleNamespace(address="tcp://host:1"), 3),
+        FutureCancelledError("1abc_A", "scheduler-connection-lost"),
+    ],
+)
+def test_killers_of_workers_fail_and_lost_schedulers_end_the_run(monkeypatch: pytest.MonkeyPatch, lost: Exception):
+    def result(future: Future) -> None:
+        raise lost
+
+    monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
+    with benchmark_rows.threads() as client:
+        monkeypatch.setattr(Future, "result", result)
+        rows = measured(client, targets("1abc_A"), WORK)
+        if isinstance(lost, KilledWorker):
+            ((_, row),) = rows
+            assert row["failure"].startswith("KilledWorker") and row["protein"] == "1abc_A"
+        else:
+            with pytest.raises(DeepMMError, match="scheduler went away; give the same command again"):
+                next(rows)
 
 
 def test_worker_with_another_program_measures_nothing(monkeypatch: pytest.MonkeyPatch):
