@@ -82,13 +82,14 @@ def test_row_says_why_nothing_is_built_and_stops_at_the_evidence(stages: Callabl
     assert measure(TARGET, Work(config=build_config("simulated", until="evidence"))).keys() == {"evidence", "seconds"}
 
 
-def test_baseline_is_measured_in_the_same_way(
-    stages: Callable, kinase: Chain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+def test_baseline_is_measured_in_the_same_way(stages: Callable, kinase: Chain, monkeypatch: pytest.MonkeyPatch):
     stages(RuntimeError("the pipeline is not asked"))
-    monkeypatch.setattr(
-        module, "mainmast_models", lambda case, simulated, run: [two_models(kinase)] if simulated else []
-    )
+
+    def trace(case: Case, *, simulated: bool, run: StageRunner) -> list[CalphaModels]:
+        assert simulated
+        return [two_models(kinase)]
+
+    monkeypatch.setattr(module, "mainmast_models", trace)
     row = measure(TARGET, Work(config=build_config("simulated"), baseline="mainmast"))
     assert row["best_ca_rmsd_of_ten"] == 0.0 and "evidence" not in row
 
