@@ -34,6 +34,9 @@ def benchmark(
     preset: Annotated[Preset | None, typer.Option(help="Settings; by default those for the maps of the suite.")] = None,
     config: Config = None,
     checkpoint: Annotated[str | None, typer.Option(help="Whole-map network: folder or shipped name.")] = None,
+    baseline: Annotated[
+        Literal["mainmast"] | None, typer.Option(help="Measure this program instead; it makes Cα models.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine, one target each at a time.")] = 1,
     threads: Threads = None,
     scheduler: Annotated[
@@ -49,15 +52,17 @@ def benchmark(
     from deepmm_jax.benchmark.schedule import measured
     from deepmm_jax.benchmark.suites import preset_of, suite_targets
     from deepmm_jax.config import build_config
-    from deepmm_jax.errors import NothingBuiltError
+    from deepmm_jax.errors import ConfigError, NothingBuiltError
     from deepmm_jax_cli.console import Progress, ending_at_signals
     from deepmm_jax_cli.folder import open_log, writing
 
     names = [name.strip() for part in only or [] for name in part.split(",") if name.strip()]
+    if baseline is not None and until != "calpha":
+        raise ConfigError(f"--baseline {baseline} makes Cα models alone; leave --until {until} out")
     chosen = preset or preset_of(suite)
     settings = build_config(chosen, file=config, network=checkpoint, until=until)
     targets = suite_targets(suite, data or data_directory(), names, chains)
-    work = Work(config=with_places(settings), data=None if data is None else data.absolute())
+    work = Work(config=with_places(settings), baseline=baseline, data=None if data is None else data.absolute())
     digests = work.digests()
     with writing(output):
         check_benchmark_folder(output)
@@ -83,7 +88,7 @@ def benchmark(
                 progress.fail(error)
                 raise
             cases = {target.name: rows[target] for target in targets}
-            report = write_results(output, suite, settings.network, cases)
+            report = write_results(output, suite, baseline or settings.network, cases)
     print_table(suite, report, quiet)
     if until != "evidence" and not report["summary"].get("built"):
         why = next(row.get("error") or row["failure"] for row in cases.values())

@@ -67,11 +67,11 @@ def align_paths(
     mesh, batch = plan_batches(len(routes), 4 * len(config.distances) * m * max(n, m), devices=devices)
     filled = -(-len(routes) // mesh.size) * mesh.size
     outcome = align_routes(
-        _padded(sites, RESIDUE_BLOCK, POINT_BLOCK),
-        _padded(points.positions, POINT_BLOCK),
+        padded(sites, RESIDUE_BLOCK, POINT_BLOCK),
+        padded(points.positions, POINT_BLOCK),
         spread(routes, mesh, filled),
         spread(lengths, mesh, filled),
-        _padded(distance_weights(profile, config), RESIDUE_BLOCK),
+        padded(distance_weights(profile, config), RESIDUE_BLOCK),
         jnp.asarray(config.distances, jnp.float32),
         jnp.asarray(n),
         None if config.skip is None else jnp.asarray(config.skip, jnp.float32),
@@ -203,7 +203,7 @@ def _at_residues(points: TypedPoints, aligned: Int[np.ndarray, "n"]) -> TypedPoi
     )
 
 
-def _padded(values: np.ndarray, *blocks: int) -> Array:
+def padded(values: np.ndarray, *blocks: int) -> Array:
     """Zeros appended to every leading axis up to a multiple of its block."""
     after = [(0, -size % block) for size, block in zip(values.shape, blocks)]
     return jnp.asarray(np.pad(values, after + [(0, 0)] * (values.ndim - len(after))), jnp.float32)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.assessment.reliability import right_residues
 from deepmm_jax.assessment.report import evaluate_model
+from deepmm_jax.benchmark.mainmast import mainmast_models
 from deepmm_jax.benchmark.targets import Case, Target, read_target
 from deepmm_jax.config import BuildConfig
 from deepmm_jax.errors import NothingBuiltError
@@ -33,16 +34,20 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """How the targets of a suite are measured. `data` None: in the data folder of whoever measures."""
+    """How the targets of a suite are measured: with the settings of `build`, or with a program to compare with.
+
+    `data` None: in the data folder of whoever measures.
+    """
 
     config: BuildConfig
+    baseline: Literal["mainmast"] | None = None
     data: Path | None = None
 
     def digests(self) -> dict[str, str]:
         """What figures depend on besides the target: digests of settings, weights and program."""
         nameless = replace(self.config, network="", box_a="", box_b="")
         return {
-            "settings": digest(nameless),
+            "settings": digest((nameless, self.baseline)),
             "weights": digest([find_checkpoint(name) for name in self.config.networks]),
             "program": program_digest(),
         }
@@ -59,9 +64,17 @@ def measure(target: Target, work: Work) -> Row:
 
     config, run = work.config, StageRunner(observer=watch)
     started = time.perf_counter()
+    if work.baseline == "mainmast":
+        row: Row = {"seconds": timings}
+        try:
+            models = mainmast_models(case, simulated=target.kind in ("simulated", "example"), run=run)
+        except NothingBuiltError as error:
+            return row | {"error": str(error)}
+        seconds = {"seconds_total": round(time.perf_counter() - started, 1)}
+        return row | seconds | model_figures(case.profiles, models, case.reference)
     evidence = map_evidence(case.density, sum(map(len, case.profiles)), config, run=run)
     found = evidence_figures(evidence, case.reference, pool_radius=config.typing.pool_radius)
-    row: Row = {"evidence": _rounded(found), "seconds": timings}
+    row = {"evidence": _rounded(found), "seconds": timings}
     if config.until == "evidence":
         return row
     try:

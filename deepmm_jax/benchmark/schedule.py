@@ -1,7 +1,7 @@
 """Targets as independent tasks on Dask: an embedded cluster on this machine, or a scheduler that runs elsewhere."""
 
 import logging
-import tempfile
+import os
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -30,6 +30,8 @@ def scheduler(address: str | None = None, workers: int = 1) -> Iterator[Client]:
     Each worker is a process that takes one target at a time, because one target already uses all threads that JAX and
     numba are given. Raises ConfigError if the scheduler does not answer within ANSWER_SECONDS.
     """
+    for name in ("distributed", "distributed.client"):  # their tracebacks are of what is said here in a sentence
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if address is not None:
         try:
             client = Client(address, timeout=ANSWER_SECONDS, set_as_default=False)
@@ -41,21 +43,21 @@ def scheduler(address: str | None = None, workers: int = 1) -> Iterator[Client]:
         with client:
             yield client
         return
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        with LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,  # pyright: ignore[reportArgumentType]  (None is none, as Dask's docs say)
-            worker_dashboard_address=None,
-            # Dask would pause a worker at its share of the memory, for good where one target needs more than that.
-            memory_limit=0,
-            local_directory=scratch,
-            silence_logs=logging.CRITICAL,
-        ) as cluster:
-            with Client(cluster, set_as_default=False) as client:
-                yield client
+    # The process that watches over semaphores would report those of a run that a signal has ended at once.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    with LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # any free port; None is 8787, with a warning where that is taken
+        scheduler_kwargs={"dashboard": False},
+        # Dask would pause a worker at its share of the memory, for good where one target needs more than that.
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    ) as cluster:
+        with Client(cluster, set_as_default=False) as client:
+            yield client
 
 
 def measured(client: Client, targets: Sequence[Target], work: Work) -> Iterator[tuple[Target, Row]]:

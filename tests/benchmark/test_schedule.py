@@ -9,16 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from distributed import Client
+from distributed import Future
+from distributed.client import FutureCancelledError
+from distributed.scheduler import KilledWorker
 
 from deepmm_jax.benchmark import schedule
 from deepmm_jax.benchmark.measure import Work
 from deepmm_jax.benchmark.schedule import measured
 from deepmm_jax.benchmark.targets import Target
 from deepmm_jax.config import build_config
-from deepmm_jax.errors import ConfigError
+from deepmm_jax.errors import ConfigError, DeepMMError
 from reference import benchmark_rows
 
 
@@ -30,22 +33,40 @@ def targets(*names: str) -> list[Target]:
     return [Target(name=name, kind="simulated") for name in names]
 
 
-@pytest.fixture
-def client() -> Iterator[Client]:
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None, memory_limit=0) as client:
-        yield client
-
-
-def test_every_target_has_a_row_whatever_happens(client: Client, monkeypatch: pytest.MonkeyPatch):
+def test_every_target_has_a_row_whatever_happens(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
     given = targets("1abc_A", "2xyz_X", "3def_N", "4ghi_B")
-    rows = dict(measured(client, given, WORK))
+    with benchmark_rows.threads() as client:
+        rows = dict(measured(client, given, WORK))
     assert set(rows) == set(given)
     good, fault, unbuilt, poor = (rows[target] for target in given)
     assert good["model"]["tm_score"] == 1.0 and poor["model"]["tm_score"] == 0.4
     assert good["protein"] == "1abc_A" and good["resolutions"] is None
     assert unbuilt["error"] == "no main chain" and unbuilt["protein"] == "3def_N"
     assert fault["failure"] == "FloatingPointError: it went wrong" and "benchmark_rows.py" in fault["traceback"]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        KilledWorker("1abc_A", SimpleNamespace(address="tcp://host:1"), 3),
+        FutureCancelledError("1abc_A", "scheduler-connection-lost"),
+    ],
+)
+def test_killers_of_workers_fail_and_lost_schedulers_end_the_run(monkeypatch: pytest.MonkeyPatch, lost: Exception):
+    def result(future: Future) -> None:
+        raise lost
+
+    monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
+    with benchmark_rows.threads() as client:
+        monkeypatch.setattr(Future, "result", result)
+        rows = measured(client, targets("1abc_A"), WORK)
+        if isinstance(lost, KilledWorker):
+            ((_, row),) = rows
+            assert row["failure"].startswith("KilledWorker") and row["protein"] == "1abc_A"
+        else:
+            with pytest.raises(DeepMMError, match="scheduler went away; give the same command again"):
+                next(rows)
 
 
 def test_worker_with_another_program_measures_nothing(monkeypatch: pytest.MonkeyPatch):

@@ -6,13 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import pytest
-from distributed import Client
 
 from deepmm_jax.benchmark import schedule
 from reference import benchmark_rows
@@ -37,16 +35,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return benchmark_rows.measure(target, work)
 
     monkeypatch.setattr(schedule, "measure", measure)
-    monkeypatch.setattr(schedule, "scheduler", threads)
+    monkeypatch.setattr(schedule, "scheduler", benchmark_rows.threads)
     return names
-
-
-@contextmanager
-def threads(address: str | None = None, workers: int = 1) -> Iterator[Client]:
-    """A cluster in threads of this process."""
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
-    with Client(processes=False, set_as_default=False, **options) as client:
-        yield client
 
 
 def test_every_target_has_a_file_and_the_suite_a_summary(command: Callable, data: Path, tmp_path: Path, measured):
@@ -108,6 +98,7 @@ def test_nothing_built_has_exit_code_3_and_results(command: Callable, data: Path
         (["experimental", "--data", "nowhere"], "--data nowhere is not a folder"),
         (["few", "--checkpoint", "nowhere"], "'nowhere' has no card.json"),
         (["few", "--config", "nowhere.toml"], "nowhere.toml cannot be read"),
+        (["few", "--baseline", "mainmast", "--until", "allatom"], "--baseline mainmast makes Cα models alone"),
         (["few", "--workers", "0"], "--workers"),
     ],
 )
@@ -138,18 +129,11 @@ def test_a_stop_keeps_what_was_measured(data: Path, tmp_path: Path):
     out = tmp_path / "out"
     first = f"""
 import sys; sys.path[:0] = {[str(ROOT / "tests")]}
-from contextlib import contextmanager
 from deepmm_jax.benchmark import schedule
 from reference import benchmark_rows
 def measure(target, work):
     return (benchmark_rows.measure if target.name == "1abc_A" else benchmark_rows.measure_once_free)(target, work)
-schedule.measure = measure
-@contextmanager
-def threads(address=None, workers=1):
-    from distributed import Client
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0) as client:
-        yield client
-schedule.scheduler = threads
+schedule.measure, schedule.scheduler = measure, benchmark_rows.threads
 from deepmm_jax_cli.main import run; run()
 """
     command = [sys.executable, "-c", first, "benchmark", "few", "-o", str(out), "--data", str(data)]

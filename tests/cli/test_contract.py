@@ -113,6 +113,7 @@ benchmark --until [evidence|calpha|allatom] = calpha
 benchmark --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb]
 benchmark --config [VALUE]
 benchmark --checkpoint [VALUE]
+benchmark --baseline [mainmast]
 benchmark --workers [1..] = 1
 benchmark --threads [1..]
 benchmark --scheduler [VALUE]

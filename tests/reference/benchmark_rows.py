@@ -2,8 +2,12 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from distributed import Client
 
 from deepmm_jax.benchmark.measure import Work
 from deepmm_jax.benchmark.targets import Target
@@ -40,6 +44,14 @@ def measure_once_free(target: Target, work: Work) -> dict[str, Any]:
     while not (work.data / "free").exists():
         time.sleep(0.05)
     return model_row(1.0)
+
+
+@contextmanager
+def threads(address: str | None = None, workers: int = 1) -> Iterator[Client]:
+    """A cluster in threads of this process, in place of `schedule.scheduler`."""
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
+    with Client(processes=False, set_as_default=False, **options) as client:
+        yield client
 
 
 def data_folder(folder: Path, names: list[str]) -> Path:
