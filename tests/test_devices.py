@@ -37,8 +37,8 @@ from reference import many_devices
 SMALL_GPU = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": 1000})
 QUICK = {"XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"}
 """Most of the time goes into compilers."""
-COUNTS = dict.fromkeys(("evidence", "box_evidence", "alignments"), (1, 2, 8)) | {"whole_map_step": (1, 8)}
-"""Devices for each work; two of them make the training step in two processes."""
+COUNTS = {"evidence": (1, 2, 8)} | dict.fromkeys(("box_evidence", "alignments", "whole_map_step"), (1, 8))
+"""Devices for each work; every count costs a compilation. The training step on two of them is that of two processes."""
 WEIGHT_TOLERANCE = 1e-4
 """Of weights after one step of Muon and Adam, which bring small gradients to the size of large ones."""
 
