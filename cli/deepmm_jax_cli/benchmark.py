@@ -148,7 +148,8 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any])
         "versions": {name: version(name) for name in ("deepmm-jax", *DEPENDENCIES)},
         "summary": summarise(rows),
     }
-    if table := by_resolution(rows):
+    table = by_resolution(rows)
+    if table and "built" in report["summary"]:
         report["by_resolution"] = table
     write_json(output / "results.json", report | {"cases": cases})
     return report | {"cases": cases}

@@ -13,6 +13,7 @@ import jax
 import pytest
 
 from deepmm_jax.benchmark import schedule
+from deepmm_jax_cli.benchmark import write_results
 from reference import benchmark_rows
 from reference.benchmark_rows import data_folder
 
@@ -69,6 +70,15 @@ def test_the_same_command_computes_what_is_missing_or_failed(command: Callable, 
     assert "3 of 4 targets are kept from an earlier run" in outcome.err
     measured.clear()
     assert command(*again, "--only", "1abc_A").code == 0 and not measured
+
+
+@pytest.mark.parametrize("evidence", [True, False])
+def test_ranges_of_resolution_are_a_table_of_models(tmp_path: Path, evidence: bool):
+    row = {"evidence": benchmark_rows.EVIDENCE} if evidence else benchmark_rows.model_row(0.9)
+    cases = {"1abc_A 2.5-3.0": {"protein": "1abc_A", "resolutions": "2.5-3.0", **row}}
+    report = write_results(tmp_path, "val-experimental", "experimental", cases)
+    assert json.loads((tmp_path / "results.json").read_text()) == report
+    assert list(report.get("by_resolution", {})) == ([] if evidence else ["2.5-3.0"])
 
 
 def test_other_settings_in_the_same_folder_are_refused(command: Callable, data: Path, tmp_path: Path, measured):
