@@ -26,8 +26,9 @@ from deepmm_jax.assessment.reliability import calibration_error, ranking_power, 
 from deepmm_jax.assessment.tm_score import tm_score
 from deepmm_jax.benchmark.suites import shared_among_ranges
 from deepmm_jax.benchmark.targets import Target, read_target
+from deepmm_jax.confidence.doubts import PROBABLY_WRONG
 from deepmm_jax.confidence.features import FEATURES, residue_features
-from deepmm_jax.confidence.residues import PROBABLY_WRONG, Weights, confidence_logits
+from deepmm_jax.confidence.residues import Weights, confidence_logits
 from deepmm_jax.config import build_config
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.pipeline import build_chains, map_evidence

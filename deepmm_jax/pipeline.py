@@ -22,7 +22,7 @@ from deepmm_jax.allatom.minimisation import minimise
 from deepmm_jax.allatom.side_chains import place_side_chains
 from deepmm_jax.allatom.values import AllAtomModel
 from deepmm_jax.complexes.occupied import without_occupied
-from deepmm_jax.confidence.residues import PROBABLY_WRONG, expected_right
+from deepmm_jax.confidence.doubts import doubts
 from deepmm_jax.config import BuildConfig, TracingConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mask import crop_to_density
@@ -166,13 +166,8 @@ def trace_calpha(
         traced = run(f"gaps{label}", close_gaps, here, threaded)
     models = run(f"refinement{label}", refine_models, here, traced, profile, config.refinement)
     models = run(f"confidence{label}", rate_models, here, models, profile, config.alignment, *typing_of(config))
-    if (share := expected_right(models)) < PROBABLY_WRONG:
-        log.warning(
-            "%s: the best model is probably wrong: %.0f %% of its residues are expected to be right; look at the "
-            "confidence, at the other models, and at the hand and the resolution of the map",
-            profile.name,
-            100 * share,
-        )
+    for doubt in doubts(models):
+        log.warning("%s: of the best model: %s", profile.name, doubt)
     return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))
 
 

@@ -19,9 +19,6 @@ from deepmm_jax.confidence.features import FEATURES, residue_features
 from deepmm_jax.evidence.volumes import Evidence
 
 
-PROBABLY_WRONG = 0.5
-"""A model of which less than this share is expected to be right."""
-
 Weights = Mapping[str, Float[Array, "..."]]
 
 
