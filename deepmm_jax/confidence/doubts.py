@@ -37,7 +37,7 @@ def doubts(models: CalphaModels) -> list[str]:
 
 
 def helix_hands(positions: Float[np.ndarray, "n 3"]) -> tuple[int, int]:
-    """How many fours of successive Cα (Å; NaN: not built) turn as in a right-handed helix, and as in its mirror image."""
+    """How many fours of successive Cα (Å; NaN: not built) turn as in a right-handed helix, and as in its mirror."""
     if len(positions) < 4:
         return 0, 0
     with np.errstate(invalid="ignore"):

@@ -294,7 +294,7 @@ def test_overwriting_leaves_nothing_of_the_run_before(
     (out / "notes.txt").write_text("mine")
     assert command(*arguments, *ideal, "--until", "evidence", "--overwrite").code == 0
     left = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    assert left == {"notes.txt", "summary.json", "log.txt", "maps/mainchain.mrc", "maps/calpha.mrc"}
+    assert left == {*("notes.txt", "summary.json", "report.html", "log.txt"), "maps/mainchain.mrc", "maps/calpha.mrc"}
     assert "of an earlier run" not in (out / "summary.json").read_text() + (out / "log.txt").read_text()
 
 
