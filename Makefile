@@ -28,10 +28,10 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All tests: the fast ones say which lines of deepmm_jax none of them runs, and fail below the share in pyproject.toml.
-test: coverage test-slow
+# All tests.
+test: test-fast test-slow
 
-# At most 90 seconds on two cores.
+# Some minutes on two cores; most of it goes into compilers, so that a second run is faster.
 test-fast: install
 	$(PYTEST) -m "not slow"
 
@@ -39,7 +39,8 @@ test-fast: install
 test-slow: install
 	$(PYTEST) -m slow --dist worksteal
 
-# Tracing makes tests half as slow again, so the slow ones go without.
+# The fast tests say which lines of deepmm_jax none of them runs, and fail below the share in pyproject.toml. Tracing
+# makes them half as slow again.
 coverage: install
 	$(PYTEST) -m "not slow" --cov --cov-report=term-missing
 
