@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
@@ -72,7 +73,8 @@ def test_log_odds_and_posterior_are_those_of_the_alignment_without_padding(model
     expected = np.log(0.6) - np.log(background[encode_letters(LETTERS)])
     np.testing.assert_allclose(found.log_odds[0], expected, rtol=1e-5)
     problem = register_problem(profile_of(LETTERS), points[0], models.positions[0], "log-odds", (N, N))
-    soft = register_alignment(parameters_of(AlignmentConfig(), STANDARD_DISTANCE), problem, band=BAND)
+    parameters = parameters_of(AlignmentConfig(), STANDARD_DISTANCE)
+    soft = jax.jit(register_alignment, static_argnames="band")(parameters, problem, band=BAND)
     np.testing.assert_allclose(found.posterior[0], np.diag(np.asarray(soft.marginals)), atol=1e-5)
     np.testing.assert_allclose(found.entropy[0], np.asarray(soft.register_entropy), atol=1e-4)
 
