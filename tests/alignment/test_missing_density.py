@@ -182,7 +182,7 @@ def test_the_default_tracer_leaves_out_what_a_map_does_not_show(hide):
     chain, profile = structure(EXAMPLE)
     visible = hide(len(chain), np.random.default_rng(1))
     part = visible_part(chain, visible)
-    config = PRESETS["simulated"]
+    config = replace(PRESETS["simulated"], rotations=1)
     evidence = map_evidence(simulate_map(part.positions, part.atomic_numbers, 5.0), len(part), config)
     models = trace_calpha(evidence, profile, config, seed=0, run=StageRunner())
     check(models, chain, visible, built=0.98, hidden=2, far=3.0)  # at 5 Å an end blurs further than ideal evidence does

@@ -162,7 +162,7 @@ from deepmm_jax_cli.main import run; run()
 @pytest.mark.slow
 def test_smoke_suite_builds_the_example_without_a_data_folder(tmp_path: Path):
     """With the shipped network and one annealing, in a worker of its own."""
-    (tmp_path / "quick.toml").write_text("[threading]\nfields = 1\n")
+    (tmp_path / "quick.toml").write_text("rotations = 1\n[threading]\nfields = 1\n")
     environment = os.environ | {
         "DEEPMM_JAX_DATA": str(tmp_path / "none"),
         "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir),  # type: ignore[attr-defined]
