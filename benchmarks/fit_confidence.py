@@ -9,7 +9,6 @@ is cross-validated: every chain is judged by weights that have not seen it. Read
 
 import argparse
 import json
-import os
 import pickle
 import zlib
 from dataclasses import replace
@@ -31,6 +30,7 @@ from deepmm_jax.confidence.features import FEATURES, residue_features
 from deepmm_jax.confidence.residues import Weights, confidence_logits
 from deepmm_jax.config import build_config
 from deepmm_jax.errors import NothingBuiltError
+from deepmm_jax.files import data_directory
 from deepmm_jax.pipeline import build_chains, map_evidence
 from deepmm_jax.rating import register_of, typing_of
 
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=165, help="residues of a chain at most")
     parser.add_argument("--only-cached", action="store_true", help="build nothing")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     rated = []
     for name in shared_among_ranges(data / "structures" / "MANIFEST.csv", arguments.split, 10_000):
@@ -216,7 +216,9 @@ def whole_models(rated: list[Rated], said: list[np.ndarray]) -> dict[str, Any]:
     tm, mscore = (np.array([getattr(chain, name) for chain in rated]) for name in ("tm_score", "mscore"))
     share = np.array([chain.right[0].mean() for chain in rated])
     mean = np.array([(c[0] * chain.built[0]).mean() for chain, c in zip(rated, said, strict=True)])
-    warned, wrong = mean < PROBABLY_WRONG, share < 0.5
+    said_of_built = np.array([c[0][chain.built[0]].mean() for chain, c in zip(rated, said, strict=True)])
+    right_of_built = np.array([chain.right[0][chain.built[0]].mean() for chain in rated])
+    warned, wrong = said_of_built < PROBABLY_WRONG, right_of_built < 0.5
     return {
         "r2_tm_score_from_confidence": float(np.corrcoef(mean, tm)[0, 1] ** 2),
         "r2_tm_score_from_mscore": float(np.corrcoef(mscore, tm)[0, 1] ** 2),

@@ -4,12 +4,12 @@ import numpy as np
 from jaxtyping import Float
 
 from deepmm_jax.alignment.values import CalphaModels
-from deepmm_jax.confidence.residues import expected_right
 from deepmm_jax.structure.torsions import torsion
 
 
 PROBABLY_WRONG = 0.5
-"""A model of which less than this share is expected to be right."""
+"""A model of whose residues less than this share is expected to be right. Those that are not built do not count: a
+sequence often holds more than the map."""
 TURN = (25.0, 80.0)
 """Dihedral of four successive Cα in a right-handed helix, degrees; the ideal one has 50."""
 TWO_APART, THREE_APART = 6.2, 6.8
@@ -27,11 +27,11 @@ def doubts(models: CalphaModels) -> list[str]:
             f"its helices are left-handed ({left} turns, {right} right-handed): the map has the wrong hand; mirror it "
             "(in ChimeraX: volume flip) and build again"
         )
-    share = expected_right(models)
-    if share < PROBABLY_WRONG:
+    confidence, built = models.confidence, models.built[0]
+    if confidence is not None and built.any() and (share := confidence[0][built].mean()) < PROBABLY_WRONG:
         found.append(
-            f"it is probably wrong: {share:.0%} of its residues are expected to be right; look at the confidence, at "
-            "the other models, and at the resolution and the contour level of the map"
+            f"it is probably wrong: {share:.0%} of the residues that it has are expected to be right; look at the "
+            "confidence, at the other models, and at the resolution and the contour level of the map"
         )
     return found
 
