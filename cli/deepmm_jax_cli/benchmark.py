@@ -53,7 +53,7 @@ def benchmark(
     from deepmm_jax.benchmark.suites import preset_of, suite_targets
     from deepmm_jax.config import build_config
     from deepmm_jax.errors import ConfigError, NothingBuiltError
-    from deepmm_jax_cli.console import Progress, ending_at_signals
+    from deepmm_jax_cli.console import ending_at_signals, following
     from deepmm_jax_cli.folder import open_log, writing
 
     names = [name.strip() for part in only or [] for name in part.split(",") if name.strip()]
@@ -74,19 +74,14 @@ def benchmark(
         return f"{len(rows)} of {len(targets)} targets are kept; give the same command again for the rest"
 
     with ending_at_signals(advice), _cluster(missing, scheduler, workers) as client:
-        with writing(output), open_log(output, resume=True) as log:
+        with writing(output), open_log(output, resume=True) as log, following(log, quiet) as progress:
             (output / "targets").mkdir(exist_ok=True)
-            progress = Progress(log, quiet)
             if kept:
                 progress.say(f"{kept} of {len(targets)} targets are kept from an earlier run")
-            try:
-                for target, row in measured(client, missing, work) if client else ():
-                    keep_row(output, target, digests, row)
-                    rows[target] = row
-                    progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
-            except Exception as error:
-                progress.fail(error)
-                raise
+            for target, row in measured(client, missing, work) if client else ():
+                keep_row(output, target, digests, row)
+                rows[target] = row
+                progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
             cases = {target.name: rows[target] for target in targets}
             report = write_results(output, suite, baseline or settings.network, cases)
     print_table(suite, report, quiet)

@@ -70,7 +70,7 @@ def build(
     select_device(device, threads)
     from deepmm_jax.config import build_config
     from deepmm_jax.errors import ConfigError
-    from deepmm_jax_cli.console import Progress, ending_at_signals
+    from deepmm_jax_cli.console import ending_at_signals, following
     from deepmm_jax_cli.folder import (
         check_directory,
         check_inputs_survive,
@@ -109,13 +109,8 @@ def build(
     )
     with writing(output), open_log(output, resume=resume) as log:
         prepare_directory(output, resume=resume)
-        progress = Progress(log, quiet)
-        try:
-            with ending_at_signals(lambda: kept_stages(output), progress):
-                build_into(output, inputs, settings, seed=seed, resume=resume, b_factor=b_factor, progress=progress)
-        except Exception as error:
-            progress.fail(error)
-            raise
+        with following(log, quiet) as progress, ending_at_signals(lambda: kept_stages(output), progress):
+            build_into(output, inputs, settings, seed=seed, resume=resume, b_factor=b_factor, progress=progress)
 
 
 def build_into(

@@ -25,7 +25,6 @@ class Progress(logging.Handler):
 
     def __init__(self, log: FileIO | None, quiet: bool):
         super().__init__()
-        logger.addHandler(self)
         self.console = Console(stderr=True, quiet=quiet, highlight=False, emoji=False)
         self.log = log
         self.seconds: dict[str, float] = {}
@@ -77,6 +76,20 @@ class Progress(logging.Handler):
         except OSError as error:
             self.log = None
             logger.warning("the log ends early: %s", error)
+
+
+@contextmanager
+def following(log: FileIO | None, quiet: bool) -> Iterator[Progress]:
+    """The Progress of the run in the block: it listens to the library until the end, and logs what ends it."""
+    progress = Progress(log, quiet)
+    logger.addHandler(progress)
+    try:
+        yield progress
+    except Exception as error:
+        progress.fail(error)
+        raise
+    finally:
+        logger.removeHandler(progress)
 
 
 def _traceback(error: BaseException) -> str:

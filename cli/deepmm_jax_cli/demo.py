@@ -21,7 +21,7 @@ def demo(
     from deepmm_jax.files import example_path
     from deepmm_jax.structure.read import read_chains
     from deepmm_jax_cli.build import build_into
-    from deepmm_jax_cli.console import Progress, ending_at_signals
+    from deepmm_jax_cli.console import ending_at_signals, following
     from deepmm_jax_cli.folder import check_directory, holds_run, open_log, prepare_directory, writing
     from deepmm_jax_cli.inputs import read_inputs
 
@@ -36,9 +36,11 @@ def demo(
             prepare_directory(output, resume=False)
             write_map(output / "map.mrc", simulate_map(crystal.positions, crystal.atomic_numbers, 5.0))
             inputs = read_inputs(output / "map.mrc", fasta, "predict", resolution=5.0)
-            progress = Progress(log, quiet=False)
             settings = build_config("simulated")
-            with ending_at_signals(lambda: "run the command again", progress):
+            with (
+                following(log, quiet=False) as progress,
+                ending_at_signals(lambda: "run the command again", progress),
+            ):
                 summary = build_into(output, inputs, settings, seed=0, resume=False, progress=progress)
     figures = evaluate_model(read_chains(output / "model.cif"), [crystal])
     typer.echo("")

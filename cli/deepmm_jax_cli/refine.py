@@ -44,7 +44,7 @@ def refine(
     from deepmm_jax.config import build_config
     from deepmm_jax.density.mrc import read_map
     from deepmm_jax.structure.read import read_chains
-    from deepmm_jax_cli.console import Progress, ending_at_signals, listen
+    from deepmm_jax_cli.console import ending_at_signals, following, listen
     from deepmm_jax_cli.folder import (
         check_directory,
         check_inputs_survive,
@@ -66,14 +66,10 @@ def refine(
     description = {"map": describe_input(map_path, density), "model": describe_input(model)}
     with writing(output), open_log(output, resume=False) as log:
         prepare_directory(output, resume=False, folders=())
-        progress = Progress(log, quiet)
-        try:
-            with ending_at_signals(lambda: "run the command again with --overwrite", progress):
-                place = None if origin == "auto" else density.origin
-                refine_into(output, chains, density, settings, resolution, description, warnings, progress, place)
-        except Exception as error:
-            progress.fail(error)
-            raise
+        advice = "run the command again with --overwrite"
+        with following(log, quiet) as progress, ending_at_signals(lambda: advice, progress):
+            place = None if origin == "auto" else density.origin
+            refine_into(output, chains, density, settings, resolution, description, warnings, progress, place)
 
 
 def peptides(chains: Sequence[Any], name: str) -> list[Any]:

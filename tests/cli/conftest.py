@@ -16,6 +16,7 @@ from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.write import write_pdb
+from deepmm_jax_cli.console import Progress
 from deepmm_jax_cli.main import run
 from reference.known_atoms import use_known_atoms
 
@@ -51,9 +52,10 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 def _process_as_it_was() -> Iterator[None]:
     """The command sets variables and listens to the library's log, as the one command of a process may."""
     logger, orbax = logging.getLogger("deepmm_jax"), logging.getLogger("absl")
-    environment, state = dict(os.environ), (logger.handlers, logger.level, logger.propagate)
+    environment, state = dict(os.environ), (list(logger.handlers), logger.level, logger.propagate)
     orbax_level = orbax.level
     yield
+    assert not any(isinstance(handler, Progress) for handler in logger.handlers), "a run listens beyond its end"
     orbax.setLevel(orbax_level)
     os.environ.clear()
     os.environ.update(environment)
