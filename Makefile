@@ -2,7 +2,9 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --durations=12
+# As many tests at a time as there are processors, four at most: each takes two gigabytes.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=25
 
 .PHONY: install lint format test test-fast test-slow coverage demo bench golden lock build clean
 
@@ -28,16 +30,15 @@ format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# All tests.
-test: test-fast test-slow
+# All tests; most of the time goes into compilers, so that a second run is faster.
+test: install
+	$(PYTEST)
 
-# Some minutes on two cores; most of it goes into compilers, so that a second run is faster.
 test-fast: install
 	$(PYTEST) -m "not slow"
 
-# One file may hold most of their time: whoever is done takes over tests of the other.
 test-slow: install
-	$(PYTEST) -m slow --dist worksteal
+	$(PYTEST) -m slow
 
 # The fast tests say which lines of deepmm_jax none of them runs, and fail below the share in pyproject.toml. Tracing
 # makes them half as slow again.

@@ -154,7 +154,7 @@ def chain_cases(data: Path, kind: str, names: list[str], seed: int) -> Iterator[
             yield Case(name=name, density=density, group="5 Å", **common)
             continue
         for low, high in BINS:
-            density = as_measured(chain, name, low, high, seed)
+            density, _ = as_measured(chain, name, low, high, seed)
             yield Case(name=f"{name} {low}-{high}", density=density, group=f"{low}-{high} Å", **common)
 
 

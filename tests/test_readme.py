@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 def test_python_example_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
     (chain,) = read_chains(ROOT / "examples" / "1ake_A.pdb.gz")
-    first, last = 28, 90
+    first, last = 0, 40
     seen = (chain.residue_of_atom >= first) & (chain.residue_of_atom < last)
     monkeypatch.chdir(tmp_path)
     write_map("emd_6272.map.gz", simulate_map(chain.positions[seen], chain.atomic_numbers[seen], 5.0))

@@ -131,7 +131,7 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any])
     from importlib.metadata import version
 
     from deepmm_jax.benchmark.results import write_json
-    from deepmm_jax.benchmark.summary import by_resolution, summarise
+    from deepmm_jax.benchmark.summary import by_map_quality, by_resolution, summarise
     from deepmm_jax.stages import DEPENDENCIES
 
     rows = list(cases.values())
@@ -143,9 +143,9 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any])
         "versions": {name: version(name) for name in ("deepmm-jax", *DEPENDENCIES)},
         "summary": summarise(rows),
     }
-    table = by_resolution(rows)
-    if table and "built" in report["summary"]:
-        report["by_resolution"] = table
+    if "built" in report["summary"]:
+        tables = {"by_resolution": by_resolution(rows), "by_map_quality": by_map_quality(rows)}
+        report |= {name: table for name, table in tables.items() if table}
     write_json(output / "results.json", report | {"cases": cases})
     return report | {"cases": cases}
 

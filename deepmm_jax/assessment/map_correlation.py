@@ -19,6 +19,7 @@ from jax import Array
 from jaxtyping import Bool, Complex, Float
 from scipy.ndimage import distance_transform_edt
 from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import cdist
 
 from deepmm_jax.assessment.scattering import Scattering, scattering, synthesise
 from deepmm_jax.density.map import DensityMap
@@ -34,6 +35,8 @@ TRIAL_B = (0.0, 12.0, 25.0, 50.0, 100.0, 200.0, 400.0, 999.0)
 """Where the search for B starts, Å²; the last is the largest that the B column of a PDB file can hold."""
 LEAST_INSIDE = 0.9
 """A map holds a model if this share of its atoms lies inside."""
+RESIDUE_RADIUS = 2.0
+"""Å around the atoms of a residue that its own correlation takes in."""
 RESOLUTIONS = (1.0, 20.0)
 """Å; the figures mean nothing outside."""
 
@@ -96,6 +99,35 @@ def correlate(
         volume=pearson(density.data[dense], model[dense]),
         b=float(b),
     )
+
+
+def residue_correlations(
+    density: DensityMap, chain: Chain, resolution: float, b: float
+) -> Float[np.ndarray, "n_residues"]:
+    """Correlation of a map at `resolution` (Å) with a chain around each of its residues (figure 9b and d).
+
+    Over the voxels within `RESIDUE_RADIUS` of an atom of the residue; all atoms of the chain have the B factor `b`
+    (Å²). NaN for a residue without an atom in the map. Raises MapError as `correlate` does.
+    """
+    check_resolution(density, resolution)
+    positions, numbers = _atoms_inside(density, [chain], "the model", "the map")
+    atoms = scattering(density.to_grid(positions), numbers, density.step, resolution)
+    in_map, in_box = atoms.overlap(density.shape)
+    model = np.zeros(density.shape, np.float32)
+    model[in_map] = np.asarray(atoms.at(b))[in_box]
+    found = np.full(len(chain), np.nan)
+    for residue in range(len(chain)):
+        grid = density.to_grid(chain.positions[chain.residue_of_atom == residue])
+        low = np.maximum(np.floor(grid.min(0) - RESIDUE_RADIUS / density.step).astype(int), 0)
+        high = np.minimum(np.ceil(grid.max(0) + RESIDUE_RADIUS / density.step).astype(int) + 1, density.shape)
+        if (high <= low).any():
+            continue
+        box = tuple(slice(a, b) for a, b in zip(low, high))
+        voxels = low + np.argwhere(np.ones(high - low, bool))
+        near = (cdist(voxels * density.step, grid * density.step) <= RESIDUE_RADIUS).any(1)
+        if near.any():
+            found[residue] = pearson(density.data[box].ravel()[near], model[box].ravel()[near])
+    return found
 
 
 def check_resolution(density: DensityMap, resolution: float, where: str = "the map") -> None:

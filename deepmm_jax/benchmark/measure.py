@@ -11,12 +11,14 @@ import numpy as np
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.geometry import geometry_figures
+from deepmm_jax.assessment.map_correlation import correlate, residue_correlations
+from deepmm_jax.assessment.q_score import mean_q_score
 from deepmm_jax.assessment.reliability import right_residues
 from deepmm_jax.assessment.report import evaluate_model
 from deepmm_jax.benchmark.mainmast import mainmast_models
 from deepmm_jax.benchmark.targets import Case, Target, read_target
 from deepmm_jax.config import BuildConfig
-from deepmm_jax.errors import NothingBuiltError
+from deepmm_jax.errors import MapError, NothingBuiltError
 from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.files import data_directory
 from deepmm_jax.networks.checkpoints import find_checkpoint
@@ -54,7 +56,7 @@ class Work:
 
 
 def measure(target: Target, work: Work) -> Row:
-    """Read, build, compare: figures of the model, of the evidence, and seconds by stage."""
+    """Read, build, compare: figures of the model, of the evidence, of both structures in the map; seconds by stage."""
     case = read_target(target, work.data or data_directory())
     timings: dict[str, float] = {}
 
@@ -63,18 +65,19 @@ def measure(target: Target, work: Work) -> Row:
             timings[stage] = round(seconds, 2)
 
     config, run = work.config, StageRunner(observer=watch)
+    row: Row = {"resolution": round(case.resolution, 3), "in_map": {"reference": map_figures(case, case.reference)}}
+    row["seconds"] = timings
     started = time.perf_counter()
     if work.baseline == "mainmast":
-        row: Row = {"seconds": timings}
         try:
             models = mainmast_models(case, simulated=target.kind in ("simulated", "example"), run=run)
         except NothingBuiltError as error:
             return row | {"error": str(error)}
-        seconds = {"seconds_total": round(time.perf_counter() - started, 1)}
-        return row | seconds | model_figures(case.profiles, models, case.reference)
+        row["seconds_total"] = round(time.perf_counter() - started, 1)
+        return row | model_figures(case.profiles, models, case.reference)
     evidence = map_evidence(case.density, sum(map(len, case.profiles)), config, run=run)
     found = evidence_figures(evidence, case.reference, pool_radius=config.typing.pool_radius)
-    row = {"evidence": _rounded(found), "seconds": timings}
+    row["evidence"] = _rounded(found)
     if config.until == "evidence":
         return row
     try:
@@ -85,8 +88,26 @@ def measure(target: Target, work: Work) -> Row:
     row |= model_figures(case.profiles, models, case.reference)
     row["residues"] = residue_figures(case.profiles, models, case.reference)
     if config.until == "allatom":
-        row["atoms"] = atom_figures(case, evidence, models, config, run)
+        row["atoms"], minimised = atom_figures(case, evidence, models, config, run)
+        row["in_map"]["model"] = map_figures(case, minimised)
     return row
+
+
+def map_figures(case: Case, chains: Sequence[Chain]) -> Row:
+    """How well chains with all their atoms fit the map: `cc_mask` with its B factor (Å²), mean `q_score`, and of every
+    residue the correlation, None outside the map. Empty for a map in which they cannot be judged.
+    """
+    try:
+        fit = correlate(case.density, chains, case.resolution)
+        residues = [residue_correlations(case.density, chain, case.resolution, fit.b) for chain in chains]
+    except MapError:
+        return {}
+    return {
+        "cc_mask": round(fit.mask, 4),
+        "b": round(fit.b, 1),
+        "q_score": round(mean_q_score(case.density, chains), 4),
+        "residues": [None if np.isnan(r) else round(float(r), 3) for r in np.concatenate(residues)],
+    }
 
 
 def model_figures(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], reference: list[Chain]) -> Row:
@@ -128,17 +149,18 @@ def residue_figures(
 
 def atom_figures(
     case: Case, evidence: Evidence, models: list[CalphaModels], config: BuildConfig, run: StageRunner
-) -> Row:
-    """RMSDs and stereochemistry of the best model with all its atoms, minimised, and before that."""
+) -> tuple[Row, list[Chain]]:
+    """RMSDs and stereochemistry of the best model with all its atoms, minimised, and before that; the former itself."""
     placed = build_atoms(case.density, evidence, case.profiles, models, config, run=run)
     whole = minimise_best(case.density, placed, config, run=run)
     figures: Row = {}
+    chains: list[Chain] = []
     for when, atoms in (("placed", placed), ("minimised", whole)):
         chains = [ranked[0].chain(chr(65 + c)) for c, ranked in enumerate(atoms) if ranked[0].mask.any()]
         found = evaluate_model(chains, case.reference)
         rmsds = {key: found[key] for key in ("ca_rmsd", "backbone_rmsd", "all_atom_rmsd")}
         figures[when] = _rounded(rmsds | geometry_figures(chains))
-    return figures
+    return figures, chains
 
 
 def _rounded(figures: dict[str, Any]) -> Row:

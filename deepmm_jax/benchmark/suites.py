@@ -1,13 +1,12 @@
 """Suites: lists of targets by name."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from deepmm_jax.assessment.held_out import HELD_OUT
-from deepmm_jax.benchmark.targets import Target
+from deepmm_jax.benchmark.targets import MANIFEST, Target, manifest_rows
 from deepmm_jax.errors import ConfigError
 
 
@@ -74,10 +73,10 @@ def suite_targets(suite: str, data: Path, only: Sequence[str] = (), chains: int 
 def _targets(suite: str, data: Path, only: Sequence[str], chains: int | None) -> list[Target]:
     if suite in _SPLITS:
         split, count = _SPLITS[suite]
-        names = shared_among_ranges(data / "structures" / "MANIFEST.csv", split, chains or count)
+        names = shared_among_ranges(data / "structures" / MANIFEST, split, chains or count)
         return [Target(name=name, kind="as-measured") for name in names]
     if suite == "experimental":
-        names = [_COPIES.get(name, name) for name in held_out_maps(data / "maps" / "MANIFEST.csv")]
+        names = [_COPIES.get(name, name) for name in held_out_maps(data / "maps" / MANIFEST)]
         return [Target(name=name, kind="real") for name in names]
     if suite in ("simulated", "real"):
         if not only:
@@ -92,7 +91,7 @@ def shared_among_ranges(manifest: Path, split: str, count: int) -> list[str]:
 
     The draw is the same every time. Raises ConfigError if the manifest cannot be read.
     """
-    rows = {row["name"]: row for row in _rows(manifest) if row["split"] == split}
+    rows = {row["name"]: row for row in manifest_rows(manifest) if row["split"] == split}
     chosen = np.random.default_rng(0).choice(sorted(rows), min(count, len(rows)), replace=False)
     by_length = sorted(chosen.tolist(), key=lambda name: int(rows[name]["observed_residues"]))
     return [f"{name} {'-'.join(map(str, RANGES[k % len(RANGES)]))}" for k, name in enumerate(by_length)]
@@ -100,13 +99,5 @@ def shared_among_ranges(manifest: Path, split: str, count: int) -> list[str]:
 
 def held_out_maps(manifest: Path) -> list[str]:
     """The real maps for reporting only, sharpest first. Raises ConfigError if the manifest cannot be read."""
-    rows = sorted(_rows(manifest), key=lambda row: float(row["resolution"]))
+    rows = sorted(manifest_rows(manifest), key=lambda row: float(row["resolution"]))
     return [row["name"] for row in rows if row["name"].startswith(HELD_OUT)]
-
-
-def _rows(manifest: Path) -> list[dict[str, str]]:
-    try:
-        with manifest.open(encoding="utf-8") as stream:
-            return list(csv.DictReader(stream))
-    except OSError as error:
-        raise ConfigError(f"{manifest} cannot be read ({error.strerror}); check --data") from error

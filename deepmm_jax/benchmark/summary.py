@@ -11,8 +11,8 @@ from deepmm_jax.benchmark.measure import Row
 
 MATCHES = ("coverage", "residue_match", "sequence_match")
 """Figures of a model that are 0 where there is none."""
-
-
+CLICK = ("click_overlap", "click_rmsd")
+IN_MAP = ("cc_mask", "q_score")
 GOOD = 0.9
 """TM-score above which a model is worth judging by all its atoms."""
 
@@ -63,6 +63,14 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             "ca_rmsd_worst": max(rmsds),
             "seconds_mean": mean(built, lambda row: row["seconds_total"]),
         }
+    compared = [row for row in built if row["model"].get("click_rmsd") is not None]
+    if compared:
+        summary |= {key: mean(compared, lambda row, key=key: row["model"][key]) for key in CLICK}
+    for whose in ("reference", "model"):
+        fitted = [row for row in rows if row.get("in_map", {}).get(whose)]
+        if fitted:
+            figures = {key: mean(fitted, lambda row, whose=whose, key=key: row["in_map"][whose][key]) for key in IN_MAP}
+            summary.setdefault("in_map", {})[whose] = figures
     if any(row.get("residues", {}).get("right") for row in built):
         summary["confidence"] = confidence_figures(built)
     whole = [row for row in built if "atoms" in row]
@@ -93,25 +101,48 @@ def confidence_figures(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
-    """For every range of resolutions: chains, how many have a TM-score above 0.5, and means.
+    """Figures of the models in every range of resolutions, Å."""
+    return {
+        resolutions: rates([row for row in rows if row["resolutions"] == resolutions])
+        for resolutions in sorted({row["resolutions"] for row in rows if row["resolutions"]})
+    }
+
+
+def by_map_quality(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Figures of the models in thirds of the targets, by how well the true structure fits: CC_mask and Q-score."""
+    table: dict[str, dict[str, dict[str, float | int]]] = {}
+    for key in IN_MAP:
+        ranked = sorted(
+            (row for row in rows if row.get("in_map", {}).get("reference")),
+            key=lambda row, key=key: row["in_map"]["reference"][key],
+        )
+        thirds = [[ranked[i] for i in part] for part in np.array_split(np.arange(len(ranked)), 3) if len(part)]
+        named = {
+            f"{third[0]['in_map']['reference'][key]:.2f}–{third[-1]['in_map']['reference'][key]:.2f}": rates(third)
+            for third in thirds
+        }
+        if named:
+            table[key] = named
+    return table
+
+
+def rates(rows: Sequence[Row]) -> dict[str, float | int]:
+    """Chains, how many have a TM-score above 0.5, and means.
 
     All atoms (RMSD in Å, minimised) are of the models with a TM-score above 0.9, of which `atoms_of` is the number.
     """
-    table = {}
-    for resolutions in sorted({row["resolutions"] for row in rows if row["resolutions"]}):
-        here = [row for row in rows if row["resolutions"] == resolutions]
-        table[resolutions] = {
-            "chains": len(here),
-            "tm_score_above_0.5": sum(_tm_score(row) > 0.5 for row in here),
-            "tm_score_above_0.5_of_ten": sum(row.get("best_tm_score_of_ten", 0.0) > 0.5 for row in here),
-            "tm_score": mean(here, _tm_score),
-            **{key: mean(here, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
-        }
-        good = [row for row in here if "atoms" in row and _tm_score(row) > GOOD]
-        if good:
-            rmsd = mean(good, lambda row: row["atoms"]["minimised"]["all_atom_rmsd"])
-            table[resolutions] |= {"atoms_of": len(good), "all_atom_rmsd": rmsd}
-    return table
+    figures: dict[str, float | int] = {
+        "chains": len(rows),
+        "tm_score_above_0.5": sum(_tm_score(row) > 0.5 for row in rows),
+        "tm_score_above_0.5_of_ten": sum(row.get("best_tm_score_of_ten", 0.0) > 0.5 for row in rows),
+        "tm_score": mean(rows, _tm_score),
+        **{key: mean(rows, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
+    }
+    good = [row for row in rows if "atoms" in row and _tm_score(row) > GOOD]
+    if good:
+        rmsd = mean(good, lambda row: row["atoms"]["minimised"]["all_atom_rmsd"])
+        figures |= {"atoms_of": len(good), "all_atom_rmsd": rmsd}
+    return figures
 
 
 def _of_model(row: Row, key: str) -> float:

@@ -16,6 +16,7 @@ from deepmm_jax.constants import SECONDARY_STRUCTURES
 from deepmm_jax.density.experimental.molecule import Molecule, bond_depth, carboxylate_oxygens
 from deepmm_jax.errors import StructureError
 from deepmm_jax.evidence.ideal import ATOM_KINDS
+from deepmm_jax.files import atomic_path
 from deepmm_jax.sequence.profile import encode_letters
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
@@ -99,10 +100,8 @@ def load_training_chains(structures: Path, names: list[str]) -> list[TrainingCha
                 f"{path} has {len(chain.calpha)} residues; an example holds {LONGEST_CHAIN}, leave it out of the list"
             )
     cache.parent.mkdir(parents=True, exist_ok=True)
-    partial = cache.with_suffix(".partial")
-    with gzip.open(partial, "wb", compresslevel=1) as stream:
+    with atomic_path(cache) as partial, gzip.open(partial, "wb", compresslevel=1) as stream:
         pickle.dump(chains, stream)
-    partial.replace(cache)
     return chains
 
 

@@ -6,7 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from deepmm_jax.assessment.map_correlation import MapCorrelation, correlate, molecular_mask, pearson
+from deepmm_jax.assessment.map_correlation import (
+    MapCorrelation,
+    correlate,
+    molecular_mask,
+    pearson,
+    residue_correlations,
+)
 from deepmm_jax.assessment.scattering import scattering
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
@@ -104,6 +110,20 @@ def test_a_displaced_model_fits_worse(small):
         correlate(density, [replace(chain, positions=chain.positions + np.float32(by))], 4.0).mask for by in (0, 1, 2)
     ]
     assert masks[0] > masks[1] > masks[2]
+
+
+def test_a_residue_correlates_where_it_is_right():
+    """All residues with their own density; one that is moved loses, those far from it keep what they had."""
+    chain = residues(ubiquitin(), np.arange(20))
+    atoms = scattering(chain.positions.astype(np.float64), chain.atomic_numbers, np.ones(3), 3.0)
+    density = DensityMap(data=np.asarray(atoms.at(80.0)), step=np.ones(3), origin=atoms.corner.astype(float))
+    np.testing.assert_allclose(residue_correlations(density, chain, 3.0, 80.0), 1.0, atol=1e-4)
+    positions = chain.positions.copy()
+    positions[chain.residue_of_atom == 19] += np.float32(4.0)
+    moved = residue_correlations(density, replace(chain, positions=positions), 3.0, 80.0)
+    assert moved[19] < 0.5 and moved[:10].min() > 0.99
+    positions[chain.residue_of_atom == 19] += np.float32(500.0)
+    assert np.isnan(residue_correlations(density, replace(chain, positions=positions), 3.0, 80.0)[19])
 
 
 def test_the_mask_of_an_atom_is_a_ball_without_its_rim():

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def case(kinase: Chain) -> Case:
     density = simulate_map(kinase.positions, kinase.atomic_numbers, 5.0)
     coil = np.tile(np.array([0, 0, 1], np.float32), (len(kinase), 1))
     profile = SequenceProfile(name="kinase", letters=kinase.sequence, secondary_structure=coil)
-    return Case(density=density, profiles=[profile], reference=[kinase])
+    return Case(density=density, resolution=5.0, profiles=[profile], reference=[kinase])
 
 
 @pytest.fixture
@@ -73,13 +74,19 @@ def test_row_has_the_first_model_and_the_best_of_ten(stages: Callable, kinase: C
     assert row["model"]["residue_match"] < 0.5 and row["mscore"] == 2.0
     assert row["best_tm_score_of_ten"] == 1.0 and row["best_ca_rmsd_of_ten"] == 0.0
     assert row["evidence"]["recall_1.0"] > 0.9 and set(row["seconds"]) == {"evidence"}
+    fit = row["in_map"]["reference"]
+    assert row["resolution"] == 5.0 and fit["cc_mask"] > 0.7 and 0.3 < fit["q_score"] < 1.0
+    assert len(fit["residues"]) == len(kinase) and min(fit["residues"]) > 0.3
+    assert "model" not in row["in_map"], "Cα atoms alone have no density"
 
 
 def test_row_says_why_nothing_is_built_and_stops_at_the_evidence(stages: Callable):
     stages(NothingBuiltError("no main chain"))
     row = measure(TARGET, Work(config=build_config("simulated", until="calpha")))
     assert row["error"] == "no main chain" and "model" not in row and row["evidence"]["recall_1.0"] > 0.9
-    assert measure(TARGET, Work(config=build_config("simulated", until="evidence"))).keys() == {"evidence", "seconds"}
+    assert measure(TARGET, Work(config=build_config("simulated", until="evidence"))).keys() == {
+        *("resolution", "in_map", "evidence", "seconds")
+    }
 
 
 def test_baseline_is_measured_in_the_same_way(stages: Callable, kinase: Chain, monkeypatch: pytest.MonkeyPatch):
@@ -95,7 +102,7 @@ def test_baseline_is_measured_in_the_same_way(stages: Callable, kinase: Chain, m
 
 
 def test_mainmast_builds_one_chain(case: Case):
-    two = Case(density=case.density, profiles=case.profiles * 2, reference=case.reference)
+    two = replace(case, profiles=case.profiles * 2)
     with pytest.raises(NothingBuiltError, match="one chain, and this target has 2"):
         mainmast_models(two, simulated=True, run=StageRunner())
 

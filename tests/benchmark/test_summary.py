@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepmm_jax.benchmark.summary import by_resolution, mean, summarise
+from deepmm_jax.benchmark.summary import by_map_quality, by_resolution, mean, summarise
 from reference.benchmark_rows import EVIDENCE, model_row
 
 
@@ -72,3 +72,19 @@ def test_by_resolution_is_sorted_and_counts_what_was_not_built():
         "sequence_match": 0.5,
     }
     assert by_resolution([row("a", model_row(0.9))]) == {}
+
+
+def test_by_map_quality_has_thirds_from_the_worst_to_the_best_map():
+    def fitted(tm_score: float, quality: float) -> dict:
+        fit = {"cc_mask": quality, "q_score": 1 - quality}
+        return row(str(quality), model_row(tm_score) | {"in_map": {"reference": fit}})
+
+    rows = [fitted(0.9, 0.8), fitted(0.2, 0.3), fitted(0.8, 0.7), fitted(0.4, 0.35), fitted(0.6, 0.5)]
+    table = by_map_quality(rows)
+    assert list(table) == ["cc_mask", "q_score"]
+    assert list(table["cc_mask"]) == ["0.30–0.35", "0.50–0.70", "0.80–0.80"]
+    assert [part["tm_score_above_0.5"] for part in table["cc_mask"].values()] == [0, 2, 1]
+    assert [part["tm_score_above_0.5"] for part in table["q_score"].values()] == [2, 1, 0]
+    figures = summarise(rows)["in_map"]
+    assert figures == {"reference": {"cc_mask": pytest.approx(0.53), "q_score": pytest.approx(0.47)}}
+    assert by_map_quality([row("a", model_row(0.9))]) == {}

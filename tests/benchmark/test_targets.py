@@ -33,9 +33,13 @@ def test_example_is_simulated_at_5_angstrom(kinase: Chain, kept_prediction, tmp_
 
 
 def test_as_measured_depends_on_name_range_and_seed_alone(kinase: Chain):
-    first = as_measured(kinase, "1ake_A", 3.0, 3.5)
-    np.testing.assert_array_equal(first.data, as_measured(kinase, "1ake_A", 3.0, 3.5).data)
-    assert not np.array_equal(first.data, as_measured(kinase, "1ake_A", 3.0, 3.5, seed=1).data)
+    first, resolution = as_measured(kinase, "1ake_A", 3.0, 3.5)
+    assert 3.0 < resolution < 3.5
+    again, same = as_measured(kinase, "1ake_A", 3.0, 3.5)
+    np.testing.assert_array_equal(first.data, again.data)
+    other, another = as_measured(kinase, "1ake_A", 3.0, 3.5, seed=1)
+    assert resolution == same != another
+    assert not np.array_equal(first.data, other.data)
     ijk = tuple(np.round(first.to_grid(kinase.calpha)).astype(int).T)
     assert first.data[ijk].mean() > first.data.mean() + 2 * first.data.std()
 
@@ -53,7 +57,12 @@ def test_real_map_and_one_copy_of_it(kinase: Chain, kept_prediction, tmp_path: P
     (maps / "two.mrc.gz").write_bytes(gzip.compress((maps / "two.mrc").read_bytes(), 1))
     write_pdb(maps / "two.pdb", [both])
     (maps / "two.fasta").write_text(f">kinase\n{kinase.sequence}\n")
+    (maps / "MANIFEST.csv").write_text("name,resolution\nother,3.1\n")
+    with pytest.raises(DeepMMError, match=r"MANIFEST.csv has no row for two, whose resolution is needed"):
+        read_target(Target(name="two", kind="real"), tmp_path)
+    (maps / "MANIFEST.csv").write_text("name,resolution\ntwo,5.0\n")
     whole = read_target(Target(name="two", kind="real"), tmp_path)
+    assert whole.resolution == 5.0
     assert [chain.name for chain in whole.reference] == ["A", "B"]
     one = read_target(Target(name="two:B", kind="real"), tmp_path)
     assert [chain.name for chain in one.reference] == ["B"]
@@ -82,7 +91,7 @@ def test_molecule_is_that_of_training(kinase: Chain, monkeypatch: pytest.MonkeyP
         return np.zeros(shape, np.float32)
 
     monkeypatch.setattr("deepmm_jax.benchmark.targets.simulate_experimental", simulate)
-    density = as_measured(kinase, "1ake_A", 3.0, 3.5)
+    density, _ = as_measured(kinase, "1ake_A", 3.0, 3.5)
     expected = as_training_chain(kinase).molecule.moved(np.eye(3), -density.origin)
     for name, value in vars(expected).items():
         np.testing.assert_array_equal(getattr(seen["molecule"], name), value)

@@ -5,7 +5,6 @@ ideal evidence (equation 1) for all that follows. The shipped one builds the exa
 """
 
 import csv
-import json
 import os
 import re
 import subprocess
@@ -383,24 +382,3 @@ def test_view_places_a_map_that_was_placed_by_hand(tmp_path: Path):
 
 def test_every_chain_has_its_own_name():
     assert CHAIN_NAMES[0] == "A" and len(set(CHAIN_NAMES)) == len(CHAIN_NAMES) > 3000
-
-
-@pytest.mark.slow
-def test_shipped_network_builds_the_example(command: Callable, tmp_path: Path):
-    """1AKE chain A, 214 residues, from a map simulated at 5 Å."""
-    from deepmm_jax.files import example_path
-
-    assert command("simulate", example_path("1ake_A.pdb.gz"), "-o", tmp_path / "map.mrc").code == 0
-    outcome = command(
-        *("build", tmp_path / "map.mrc", "-s", example_path("1ake_A.fasta"), "-o", tmp_path / "out"),
-        *("--preset", "simulated", "--resolution", "5"),
-    )
-    assert outcome.code == 0, outcome.err
-    summary = read_summary(tmp_path / "out")
-    assert summary["n_built"] >= 0.99 * 214
-    compared = command("evaluate", tmp_path / "out" / "model.cif", example_path("1ake_A.pdb.gz"), "--json")
-    figures = json.loads(compared.out)
-    assert figures["ca_rmsd"] < 1.0 and figures["sequence_match"] > 0.95 and figures["coverage"] >= 0.99
-    assert figures["backbone_rmsd"] < 0.55 and figures["all_atom_rmsd"] < 1.3
-    assert figures["ramachandran_outliers"] < 0.01 and figures["rotamer_outliers"] < 0.05
-    assert figures["d_residues"] == figures["twisted_peptides"] == 0 and summary["cc_mask"] > 0.8

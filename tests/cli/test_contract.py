@@ -22,7 +22,7 @@ from deepmm_jax.config import build_config
 from deepmm_jax.density.mrc import write_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax_cli.main import app
-from reference.summary import REFINE_SCHEMA, SCHEMA, read_refine_summary, read_summary
+from reference.summary import REFINE_SCHEMA, SCHEMA, read_summary
 
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,8 +168,6 @@ CALPHA = set("calpha.cif stages/threading stages/gaps stages/refinement stages/c
 MODELS = set("model.cif model.pdb models/model_01.cif confidence.csv view.cxc".split())
 ATOMS = set("stages/backbone stages/side-chains stages/minimisation".split())
 """Files that `build` leaves, stages without the digest in their names; there may be more than one model."""
-REFINED = set("model.cif model.pdb view.cxc summary.json log.txt".split())
-"""And those of `refine`."""
 
 SUMMARY = """
 schema_version n_residues cc_mask cc_mask_reason resolution timings_seconds peak_memory_mb device versions network
@@ -321,26 +319,23 @@ def test_evaluate_and_info_print_their_keys(command: Callable, inputs: Path):
 
 @pytest.mark.slow
 def test_build_leaves_its_files_and_keys_with_exit_code_0(inputs: Path, tmp_path: Path):
-    """With the shipped networks: to the evidence first, then on from there."""
+    """With the shipped networks and one search: to the evidence first, then on from there."""
     out = tmp_path / "out"
+    (tmp_path / "quick.toml").write_text("rotations = 1\n[threading]\nfields = 1\n")
     arguments = ("build", inputs / "map.mrc", "--sequence", inputs / "piece.fasta", "--output", out)
-    stopped = program(*arguments, "--preset", "simulated", "--until", "evidence")
+    arguments += ("--preset", "simulated", "--config", tmp_path / "quick.toml")
+    stopped = program(*arguments, "--until", "evidence")
     assert (stopped.returncode, stopped.stdout) == (0, ""), stopped.stderr
     assert left_in(out) == EVIDENCE
     assert read_summary(out).keys() == keys(SUMMARY)
 
-    built = program(*arguments, "--preset", "simulated", "--resume", "--resolution", "5", "--mask", inputs / "map.mrc")
+    built = program(*arguments, "--resume", "--resolution", "5", "--mask", inputs / "map.mrc")
     assert (built.returncode, built.stdout) == (0, ""), built.stderr
     summary = read_summary(out)
     assert summary.keys() == keys(SUMMARY, SUMMARY_MODELS)
     assert left_in(out) == EVIDENCE | CALPHA | MODELS | ATOMS | set(summary["models"])
     assert summary["input"].keys() == {"map", "sequence", "mask"}
     assert summary["cc_mask"] > 0.5 and None not in summary["geometry"].values()
-
-    refined = program("refine", inputs / "piece.pdb", inputs / "map.mrc", "-o", tmp_path / "refined", "-r", "5")
-    assert (refined.returncode, refined.stdout) == (0, ""), refined.stderr
-    assert left_in(tmp_path / "refined") == REFINED
-    assert read_refine_summary(tmp_path / "refined").keys() == keys(REFINE_SUMMARY)
 
 
 @pytest.mark.slow

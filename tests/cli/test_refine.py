@@ -19,6 +19,9 @@ from deepmm_jax.structure.write import calpha_chain, write_pdb
 from reference.summary import read_refine_summary
 
 
+FILES = {"model.cif", "model.pdb", "view.cxc", "summary.json", "log.txt"}
+
+
 def without(chain: Chain, left_out: Callable[[str, int], bool]) -> Chain:
     """The chain without some atoms, by name and residue from 0."""
     kept = [a for a, r in enumerate(chain.residue_of_atom) if not left_out(chain.atom_names[a], int(r))]
@@ -172,5 +175,6 @@ def test_trace_is_refined_for_real(command: Callable, inputs: Path, piece: Chain
     assert figures["backbone_rmsd"] < 0.6 and figures["all_atom_rmsd"] < 1.6  # type: ignore[operator]
     summary = read_refine_summary(tmp_path / "out")
     assert summary["warnings"] == []
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     assert summary["geometry"]["d_residues"] == summary["geometry"]["twisted_peptides"] == 0
     assert summary["geometry"]["clashscore"] < 20

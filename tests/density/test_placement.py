@@ -224,7 +224,7 @@ def piece() -> Chain:
 def build(piece: Chain) -> Callable[[DensityMap], np.ndarray]:
     """Cα positions that the shipped network and few searches give."""
     preset = PRESETS["simulated"]
-    config = replace(preset, threading=ThreadingConfig(searches=1, moves=200))
+    config = replace(preset, rotations=1, threading=ThreadingConfig(searches=1, moves=200))
     profile = SequenceProfile(
         name="piece",
         letters=piece.sequence,
@@ -272,9 +272,9 @@ def test_one_density_written_many_ways_gives_the_same_atoms(
     np.testing.assert_allclose(build(maps["start indices"]), expected, atol=0.01)
     other_units = read_map(put(tmp_path, mrc_bytes(250 * data, mode=1, axes=(2, 3, 1), **by_start)))
     np.testing.assert_allclose(build(other_units), expected, atol=0.01)
-    for far in (400, 8000):
-        moved = build(read_map(put(tmp_path, mrc_bytes(data, origin=place + far, **cell)))) - far
-        np.testing.assert_allclose(moved, expected, atol=0.01, err_msg=f"{far} Å from zero")
+    far = 8000
+    moved = build(read_map(put(tmp_path, mrc_bytes(data, origin=place + far, **cell)))) - far
+    np.testing.assert_allclose(moved, expected, atol=0.01, err_msg=f"{far} Å from zero")
 
 
 @pytest.mark.slow
@@ -286,7 +286,7 @@ def test_rounding_to_half_precision_or_bytes_hardly_moves_the_evidence(piece: Ch
     content = mrc_bytes(levels, mode=1, step=(1.2,) * 3, origin=density.origin)
     unsigned = content[:12] + bytes(4) + content[16:1024] + levels.transpose(2, 1, 0).astype("u1").tobytes()
     exact, *rounded = (
-        map_evidence(given, len(piece), PRESETS["simulated"]).main_chain
+        map_evidence(given, len(piece), replace(PRESETS["simulated"], rotations=1)).main_chain
         for given in (density, *(read_map(put(tmp_path, content)) for content in (half, unsigned)))
     )
     for found, worst in zip(rounded, (0.02, 0.1), strict=True):

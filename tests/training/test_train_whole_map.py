@@ -103,7 +103,8 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
     first = train_whole_map(
         data, output, network=TINY, config=SCHEDULE, train_list=["kinase"], command="a test", report=lines.append
     )
-    assert lines[0].startswith("1 chains") and lines[0].endswith("step 0")
+    assert lines[0].startswith("cpu, ")
+    assert lines[1].startswith("1 chains") and lines[1].endswith("step 0")
     assert first == json.loads((output / "card.json").read_text())
     assert (first["steps"], first["voxels"]) == (3, 3 * 48**3)
     assert first["data"]["chains"] == 1
