@@ -78,8 +78,8 @@ def demo(
     wrong = shortcomings(figures | geometry | {"cc_mask": summary["cc_mask"]})
     if wrong:
         typer.echo(
-            f"deepmm-jax: the model of the example is not as good as it must be ({'; '.join(wrong)}): something "
-            "computes wrong numbers here. Install anew in an empty environment; if that does not help, please report it",
+            f"deepmm-jax: the model of the example is not what it must be ({'; '.join(wrong)}): something computes "
+            "wrong numbers here. Install anew in an empty environment; if that does not help, please report it",
             err=True,
         )
         raise typer.Exit(1)
