@@ -52,7 +52,7 @@ def _q_scores(
     directions = _sphere(DIRECTIONS)
     # A point is nearer to its own atom than to one at d from it as far as |d|² / 2 u·d in the direction u.
     found = tree.query(centres, k=1 + NEIGHBOURS, distance_upper_bound=2 * RADII[-1])
-    distance, neighbours = (column[:, 1:] for column in found)  # the first is the atom itself
+    distance, neighbours = (np.asarray(column)[:, 1:] for column in found)  # the first is the atom itself
     met = np.isfinite(distance)
     towards = np.where(met[..., None], tree.data[np.where(met, neighbours, 0)] - centres[:, None], 0.0)
     along = np.einsum("nkx,dx->nkd", towards, directions)
