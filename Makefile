@@ -1,4 +1,4 @@
-# make install | lint | test | test-fast | test-slow | coverage | demo | bench | golden | lock | build
+# make install | lint | test | test-fast | test-slow | coverage | demo | bench | figures | golden | lock | build
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 PYTEST := $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --durations=25
 
-.PHONY: install lint format test test-fast test-slow coverage demo bench golden lock build clean
+.PHONY: install lint format test test-fast test-slow coverage demo bench figures golden lock build clean
 
 install: $(STAMP)
 
@@ -52,6 +52,11 @@ demo: install
 # Seconds by stage on the example; `deepmm-jax benchmark` says how accurate models are.
 bench: install
 	$(BIN)/python benchmarks/speed.py
+
+# The figures of docs/benchmarks.md and docs/confidence.md, from the committed results alone.
+figures: install
+	$(BIN)/python docs/figures.py docs/images
+	$(BIN)/python docs/confidence.py docs/images/confidence.svg
 
 # The figures of other programs in tests/golden, made anew; needs TMscore and mkdssp: apt-get install tm-align dssp
 ORACLES := build/oracles
