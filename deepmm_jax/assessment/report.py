@@ -9,6 +9,7 @@ from deepmm_jax.assessment.correspondence import Correspondence, pair_residues
 from deepmm_jax.assessment.deviation import all_atom_rmsd, backbone_rmsd
 from deepmm_jax.assessment.map_correlation import correlate
 from deepmm_jax.assessment.match import residue_match
+from deepmm_jax.assessment.q_score import mean_q_score
 from deepmm_jax.assessment.tm_score import tm_score
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.errors import StructureError
@@ -54,17 +55,18 @@ def evaluate_in_map(
     reference: Sequence[Chain],
     names: tuple[str, str, str] = ("the model", "the reference", "the map"),
 ) -> dict[str, float]:
-    """Correlations of a map at `resolution` (Å) with a model and, for comparison, with the reference.
+    """Fit of a model in a map at `resolution` (Å) and, for comparison, of the reference.
 
     `cc_mask`, `cc_box`, `cc_peaks`, `cc_volume` and the B factor (Å²) `fitted_b`, which the atoms of each were given
-    whatever their file says; those of the reference are called `reference_…`. Raises MapError as `correlate` does,
-    with these `names` for the three.
+    whatever their file says, and mean `q_score`; those of the reference are called `reference_…`. Raises MapError as
+    `correlate` does, with these `names` for the three.
     """
     figures: dict[str, float] = {}
     for prefix, chains, name in zip(("", "reference_"), (model, reference), names[:2]):
         found = correlate(density, chains, resolution, whose=name, where=names[2])
         figures |= {f"{prefix}cc_{where}": getattr(found, where) for where in ("mask", "box", "peaks", "volume")}
         figures[f"{prefix}fitted_b"] = found.b
+        figures[f"{prefix}q_score"] = mean_q_score(density, chains)
     return figures
 
 

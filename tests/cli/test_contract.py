@@ -184,7 +184,7 @@ backbone_rmsd all_atom_rmsd bond_rmsz angle_rmsz twisted_peptides cis_proline ci
 ramachandran_favoured ramachandran_outliers rotamer_outliers clashscore
 """
 GEOMETRY = EVALUATE[EVALUATE.index("bond_rmsz") :]
-EVALUATE_MAP = "cc_mask cc_box cc_peaks cc_volume fitted_b"
+EVALUATE_MAP = "cc_mask cc_box cc_peaks cc_volume fitted_b q_score"
 """With a map; the same of the reference begin with reference_."""
 INFO = """
 path mode byte_order axis_order shape voxel_size cell angles origin_words start_words space_group labels placement

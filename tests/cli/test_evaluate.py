@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 
-CORRELATIONS = ["cc_mask", "cc_box", "cc_peaks", "cc_volume", "fitted_b"]
+CORRELATIONS = ["cc_mask", "cc_box", "cc_peaks", "cc_volume", "fitted_b", "q_score"]
 
 
 def test_a_map_adds_correlations_of_model_and_reference(command: Callable, inputs: Path):
@@ -16,7 +16,7 @@ def test_a_map_adds_correlations_of_model_and_reference(command: Callable, input
     outcome = command("evaluate", piece, piece, "--map", inputs / "map.mrc", "--resolution", "5", "--json")
     assert outcome.code == 0, outcome.err
     figures = json.loads(outcome.out)
-    assert list(figures)[-10:] == [*CORRELATIONS, *(f"reference_{key}" for key in CORRELATIONS)]
+    assert list(figures)[-12:] == [*CORRELATIONS, *(f"reference_{key}" for key in CORRELATIONS)]
     assert figures["tm_score"] == pytest.approx(1.0)
     assert 0.8 < figures["cc_mask"] < 1.0
     for key in CORRELATIONS:
