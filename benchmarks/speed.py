@@ -1,13 +1,16 @@
-"""Seconds by stage from a map to ranked models, the best one minimised; first run (with compilation) and second apart.
+"""Seconds by stage from a map at 5 Å to ranked models, the best one minimised, against the size of the chain.
 
-    python benchmarks/speed.py [STRUCTURE ...]
+    python benchmarks/speed.py [RESIDUES ...]
 
-Without arguments the example, 1AKE chain A (214 residues), at 5 Å.
+Every size has a process of its own, in which the build runs twice: with compilation, and without. Chains longer than
+the example, 1AKE chain A (214 residues), are copies of it joined end to end. Processor seconds, since machines are
+shared, and seconds by the clock; the largest memory held; exponents of the cost of the second runs.
 """
 
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from importlib.metadata import version
@@ -15,50 +18,97 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from tracing import long_chain
 
 from deepmm_jax.config import build_config
 from deepmm_jax.density.simulate import simulate_map
+from deepmm_jax.files import atomic_path
 from deepmm_jax.networks.secondary_structure import predict_secondary_structure
 from deepmm_jax.pipeline import build_model
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
+from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
+from deepmm_jax_cli.console import peak_memory_mb
+
+
+HERE = Path(__file__).parent
+SIZES = (62, 118, 214, 342, 500)
+ONE = "--one"
 
 
 def main() -> None:
-    """Build each structure twice and write benchmarks/results/speed.json."""
-    here = Path(__file__).parent
-    structures = [Path(name) for name in sys.argv[1:]] or [here.parent / "examples" / "1ake_A.pdb.gz"]
+    """Measure every size and write benchmarks/results/speed.json."""
+    sizes = [int(size) for size in sys.argv[1:]] or SIZES
+    rows: list[dict[str, Any]] = []
+    for size in sizes:
+        command = [sys.executable, __file__, ONE, str(size)]
+        rows.append(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout))
+        print(json.dumps(rows[-1]), flush=True)
+        write(rows)
+
+
+def write(rows: list[dict[str, Any]]) -> None:
+    """Write what is known so far."""
     device = jax.devices()[0]
     result = {
-        "command": "python benchmarks/speed.py " + " ".join(path.name for path in structures),
+        "command": " ".join(["python benchmarks/speed.py", *sys.argv[1:]]),
         "device": f"{device.platform} ({device.device_kind})",
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-        "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numba")},
-        "cases": {path.name: {run: build_once(path) for run in ("first", "second")} for path in structures},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "load": round(os.getloadavg()[0], 1),
+        },
+        "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numba", "openmm")},
+        "unit": "seconds by stage: [of the processor, by the clock]",
+        "sizes": rows,
+        "exponents of processor seconds in residues": exponents(rows),
     }
-    print(json.dumps(result, indent=1))
-    (here / "results").mkdir(exist_ok=True)
-    (here / "results" / "speed.json").write_text(json.dumps(result, indent=1) + "\n")
+    with atomic_path(HERE / "results" / "speed.json") as path:
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def build_once(path: Path) -> dict[str, Any]:
+def exponents(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Slope of log processor seconds against log residues, by stage, where it takes a tenth of a second at least."""
+    out = {}
+    for stage in rows[0]["second"]:
+        known = [(row["residues"], row["second"][stage][0]) for row in rows if row["second"][stage][0] >= 0.1]
+        if len(known) > 1:
+            out[stage] = round(float(np.polyfit(*np.log(known).T, 1)[0]), 2)
+    return out
+
+
+def measure(residues: int) -> dict[str, Any]:
+    """Both runs of one size, in this process."""
+    (example,) = read_chains(HERE.parent / "examples" / "1ake_A.pdb.gz")
+    chain = long_chain(example, residues)
+    runs = {run: build_once(chain) for run in ("first", "second")}
+    return {"residues": residues, "peak_memory_mb": peak_memory_mb(), **runs}
+
+
+def build_once(chain: Chain) -> dict[str, list[float]]:
     """Seconds of every stage for one chain at 5 Å."""
-    (chain,) = read_chains(path)
-    seconds: dict[str, Any] = {"residues": len(chain)}
+    seconds: dict[str, list[float]] = {}
+    last = time.process_time()
 
     def watch(stage: str, value: Any, taken: float, *, restored: bool = False) -> None:
+        nonlocal last
         if value is not None:
-            seconds[stage] = round(taken, 2)
+            seconds[stage] = [round(time.process_time() - last, 2), round(taken, 2)]
+        last = time.process_time()
 
     density = simulate_map(chain.positions, chain.atomic_numbers, 5.0)
-    started = time.perf_counter()
+    started, clock = time.process_time(), time.perf_counter()
     states = predict_secondary_structure(chain.sequence)
-    seconds["secondary structure"] = round(time.perf_counter() - started, 2)
     profile = SequenceProfile(name=chain.name, letters=chain.sequence, secondary_structure=states)
     build_model(density, [profile], build_config("simulated"), run=StageRunner(observer=watch))
-    return seconds | {"total": round(time.perf_counter() - started, 2)}
+    total = [round(time.process_time() - started, 2), round(time.perf_counter() - clock, 2)]
+    return seconds | {"total": total}
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [ONE]:
+        print(json.dumps(measure(int(sys.argv[2]))))
+    else:
+        main()
