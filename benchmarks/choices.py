@@ -1,0 +1,146 @@
+"""What each choice of the tracer is worth: models of validation chains with one choice changed at a time.
+
+    python benchmarks/choices.py --chains 8
+
+The evidence of a target is looked at once; then every variant builds from it: the paper's tracer instead of threading,
+its recurrence, its scores, atoms left on their points, secondary structure given (DSSP) or withheld. Targets are the
+first chains of the list val-20 at 5 Å, and as many of the suite val-experimental. Goes on where it stopped; writes
+benchmarks/results/choices.json and prints its table. Reads the data folder (DEEPMM_JAX_DATA).
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmm_jax.benchmark.measure import model_figures
+from deepmm_jax.benchmark.suites import preset_of, suite_targets
+from deepmm_jax.benchmark.targets import Case, read_target
+from deepmm_jax.config import BuildConfig, build_config
+from deepmm_jax.constants import SECONDARY_STRUCTURES
+from deepmm_jax.errors import NothingBuiltError
+from deepmm_jax.files import atomic_path, data_directory
+from deepmm_jax.pipeline import map_evidence, trace_calpha
+from deepmm_jax.sequence.profile import SequenceProfile
+from deepmm_jax.stages import StageRunner
+from deepmm_jax.structure.secondary_structure import assign_secondary_structure
+
+
+RESULTS = Path(__file__).parent / "results" / "choices.json"
+SUITES = {"val-20": "5 Å", "val-experimental": "as measured, 2.5–5 Å"}
+FIGURES = ("tm_score", "ca_rmsd", "residue_match", "sequence_match", "coverage")
+DEFAULT = "as `build` does it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """Settings, and secondary structure, made from those of the default."""
+
+    settings: Callable[[BuildConfig], BuildConfig] = lambda config: config
+    states: Callable[[Case], np.ndarray] = lambda case: case.profiles[0].secondary_structure
+
+
+def true_states(case: Case) -> np.ndarray:
+    """Secondary structure of the crystal, (n, 3)."""
+    places = [SECONDARY_STRUCTURES.index(state) for state in assign_secondary_structure(case.reference[0])]
+    return np.eye(3, dtype=np.float32)[places]
+
+
+def tabu(config: BuildConfig, **alignment: Any) -> BuildConfig:
+    return replace(config, tracer="tabu", alignment=replace(config.alignment, **alignment))
+
+
+VARIANTS = {
+    DEFAULT: Variant(),
+    "not moved off the grid": Variant(settings=lambda c: replace(c, refinement=replace(c.refinement, enabled=False))),
+    "secondary structure given (DSSP)": Variant(states=true_states),
+    "secondary structure withheld": Variant(states=lambda case: np.full((len(case.profiles[0]), 3), 1 / 3, np.float32)),
+    "tabu search, exact alignment": Variant(settings=tabu),
+    "tabu search, greedy alignment": Variant(settings=lambda c: tabu(c, recurrence="greedy", skip_open=None)),
+    "tabu search, the paper's scores": Variant(settings=lambda c: tabu(c, match="matrices")),
+}
+
+
+def main() -> None:
+    """Build what is missing, write, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chains", type=int, default=8, help="targets of each suite")
+    arguments = parser.parse_args()
+    data = data_directory()
+    cases = json.loads(RESULTS.read_text())["cases"] if RESULTS.is_file() else {}
+    for suite, group in SUITES.items():
+        for target in spread(suite_targets(suite, data), arguments.chains):
+            done = cases.setdefault(target.name, {"group": group})
+            missing = [name for name in VARIANTS if name not in done]
+            if not missing:
+                continue
+            case, config = read_target(target, data), build_config(preset_of(suite))
+            evidence = map_evidence(case.density, len(case.profiles[0]), config)
+            for name in missing:
+                done[name] = build(case, evidence, VARIANTS[name], config)
+                print(target.name, name, done[name], flush=True)
+                write(cases)
+    print(table(cases))
+
+
+def spread(targets: list[Any], count: int) -> list[Any]:
+    """As many targets, spread over a list."""
+    return [targets[k] for k in np.unique(np.linspace(0, len(targets) - 1, count).round().astype(int))]
+
+
+def build(case: Case, evidence: Any, variant: Variant, config: BuildConfig) -> dict[str, float | None]:
+    """Figures of the best model, and processor seconds."""
+    letters = case.profiles[0].letters
+    profile = SequenceProfile(name="", letters=letters, secondary_structure=variant.states(case))
+    started = time.process_time()
+    try:
+        models = trace_calpha(evidence, profile, variant.settings(config), seed=0, run=StageRunner())
+    except NothingBuiltError:
+        return dict.fromkeys(FIGURES, 0.0) | {"ca_rmsd": None, "seconds": round(time.process_time() - started, 1)}
+    taken = round(time.process_time() - started, 1)
+    model = model_figures([profile], [models], case.reference)["model"]
+    return {key: model[key] for key in FIGURES} | {"seconds": taken}
+
+
+def write(cases: dict[str, Any]) -> None:
+    """What is known so far."""
+    result = {
+        "command": f"python benchmarks/choices.py {shlex.join(sys.argv[1:])}",
+        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numba")},
+        "cases": cases,
+    }
+    with atomic_path(RESULTS) as path:
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+
+
+def table(cases: dict[str, Any]) -> str:
+    """Markdown: means by group, and the change of the TM-score against the default with its standard error."""
+    lines = []
+    for group in SUITES.values():
+        rows = [row for row in cases.values() if row["group"] == group and len(row) == 1 + len(VARIANTS)]
+        lines += [f"\n{group}, {len(rows)} chains\n"]
+        lines += ["| | TM-score | change | Cα RMSD, median | sequence match | seconds |", "| --- " * 6 + "|"]
+        for name in VARIANTS:
+            scores, before = (np.array([row[v]["tm_score"] for row in rows]) for v in (name, DEFAULT))
+            rmsd = np.median([np.inf if row[name]["ca_rmsd"] is None else row[name]["ca_rmsd"] for row in rows])
+            change = scores - before
+            error = change.std(ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
+            said = "–" if name == DEFAULT else f"{change.mean():+.3f} ± {error:.3f}"
+            match, seconds = (np.mean([row[name][key] for row in rows]) for key in ("sequence_match", "seconds"))
+            lines.append(f"| {name} | {scores.mean():.3f} | {said} | {rmsd:.2f} Å | {match:.3f} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
