@@ -99,7 +99,7 @@ def occupancies(
     weights, n = problem.weights, len(sites)
     end = np.exp(-weights.end_residue / temperature * np.arange(n))
     return _forward_backward(
-        np.exp(sites / temperature).astype(np.float32),
+        np.exp(sites / temperature).astype(np.float32, order="C"),  # one layout is compiled
         walks.tail,
         walks.head,
         np.exp(walks.bond / temperature),
