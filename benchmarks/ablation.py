@@ -2,9 +2,10 @@
 
     python benchmarks/ablation.py --runs runs/ablation --minutes 25 --tail-minutes 8
 
-A variant whose run has ended is not trained again, and one whose run is gone keeps its row. None of them has seen a
-real map, so that all those that may be learnt from are new to them but for the noise that some lend to the simulator.
-Reads the data folder (DEEPMM_JAX_DATA).
+A variant whose run has ended is not trained again, and one whose run is gone keeps its row; rows of different minutes
+are apart, because no two machines do the same in a minute. None of them has seen a real map, so that all those that may
+be learnt from are new to them but for the noise that some lend to the simulator. Reads the data folder
+(DEEPMM_JAX_DATA).
 """
 
 import argparse
@@ -38,7 +39,8 @@ def main() -> None:
     arguments = parser.parse_args()
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     path = Path(__file__).parent / "results" / "ablation.json"
-    rows = json.loads(path.read_text())["variants"]
+    budgets = json.loads(path.read_text())["minutes"]
+    rows = budgets.setdefault(f"{arguments.minutes:g}", {})
     for variant in sorted(VARIANTS.glob("*.toml")):
         output = arguments.runs / variant.stem
         if not (output / "card.json").is_file():
@@ -51,7 +53,7 @@ def main() -> None:
         "command": f"python benchmarks/ablation.py {shlex.join(sys.argv[1:])}",
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {package: version(package) for package in ("deepmm-jax", "jax", "optax")},
-        "variants": rows,
+        "minutes": budgets,
     }
     path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print(table(rows))
