@@ -87,9 +87,8 @@ def correlate(
         mask_there, observed_there = np.zeros(atoms.shape, bool), np.zeros(atoms.shape, np.float32)
         mask_there[in_box], observed_there[in_box] = mask, observed
         b = best_b(atoms, mask_there, observed_there)
-    near = np.asarray(atoms.at(b))[in_box]
-    model = np.zeros(density.shape, np.float32)
-    model[in_map] = near
+    model = _model_in_map(atoms, b, density.shape)
+    near = model[in_map]
     dense = np.zeros(density.shape, bool)
     dense[in_map] = _highest(near, count)
     return MapCorrelation(
@@ -112,9 +111,7 @@ def residue_correlations(
     check_resolution(density, resolution)
     positions, numbers = _atoms_inside(density, [chain], "the model", "the map")
     atoms = scattering(density.to_grid(positions), numbers, density.step, resolution)
-    in_map, in_box = atoms.overlap(density.shape)
-    model = np.zeros(density.shape, np.float32)
-    model[in_map] = np.asarray(atoms.at(b))[in_box]
+    model = _model_in_map(atoms, b, density.shape)
     found = np.full(len(chain), np.nan)
     for residue in range(len(chain)):
         grid = density.to_grid(chain.positions[chain.residue_of_atom == residue])
@@ -200,6 +197,14 @@ def pearson(a: Float[np.ndarray, "*n"], b: Float[np.ndarray, "*n"]) -> float:
     a, b = a - a.mean(dtype=np.float64), b - b.mean(dtype=np.float64)
     scale = np.sqrt(np.square(a).sum(dtype=np.float64) * np.square(b).sum(dtype=np.float64))
     return float((a * b).sum(dtype=np.float64) / scale) if scale > 0 else 0.0
+
+
+def _model_in_map(atoms: Scattering, b: float, shape: tuple[int, int, int]) -> Float[np.ndarray, "nx ny nz"]:
+    """Density of the atoms with a B factor (Å²) on the voxels of a map, 0 beyond their own box."""
+    in_map, in_box = atoms.overlap(shape)
+    model = np.zeros(shape, np.float32)
+    model[in_map] = np.asarray(atoms.at(b))[in_box]
+    return model
 
 
 def _highest(volume: Float[np.ndarray, "nx ny nz"], count: int) -> Bool[np.ndarray, "nx ny nz"]:

@@ -65,8 +65,11 @@ def measure(target: Target, work: Work) -> Row:
             timings[stage] = round(seconds, 2)
 
     config, run = work.config, StageRunner(observer=watch)
-    row: Row = {"resolution": round(case.resolution, 3), "in_map": {"reference": map_figures(case, case.reference)}}
-    row["seconds"] = timings
+    row: Row = {
+        "resolution": round(case.resolution, 3),
+        "in_map": {"reference": map_figures(case, case.reference)},
+        "seconds": timings,
+    }
     started = time.perf_counter()
     if work.baseline == "mainmast":
         try:

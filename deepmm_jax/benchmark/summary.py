@@ -13,6 +13,7 @@ MATCHES = ("coverage", "residue_match", "sequence_match")
 """Figures of a model that are 0 where there is none."""
 CLICK = ("click_overlap", "click_rmsd")
 IN_MAP = ("cc_mask", "q_score")
+THIRDS = ("lowest third", "middle third", "highest third")
 GOOD = 0.9
 """TM-score above which a model is worth judging by all its atoms."""
 
@@ -109,20 +110,21 @@ def by_resolution(rows: Sequence[Row]) -> dict[str, dict[str, float | int]]:
 
 
 def by_map_quality(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float | int]]]:
-    """Figures of the models in thirds of the targets, by how well the true structure fits: CC_mask and Q-score."""
-    table: dict[str, dict[str, dict[str, float | int]]] = {}
+    """Figures of the models in thirds of the targets, by how well the true structure fits: CC_mask and Q-score.
+
+    `from` and `to` are the lowest and the highest of these in a third.
+    """
+    judged = [row for row in rows if row.get("in_map", {}).get("reference")]
+    if len(judged) < len(THIRDS):
+        return {}
+    table = {}
     for key in IN_MAP:
-        ranked = sorted(
-            (row for row in rows if row.get("in_map", {}).get("reference")),
-            key=lambda row, key=key: row["in_map"]["reference"][key],
-        )
-        thirds = [[ranked[i] for i in part] for part in np.array_split(np.arange(len(ranked)), 3) if len(part)]
-        named = {
-            f"{third[0]['in_map']['reference'][key]:.2f}–{third[-1]['in_map']['reference'][key]:.2f}": rates(third)
-            for third in thirds
+        quality = [row["in_map"]["reference"][key] for row in judged]
+        parts = np.array_split(np.argsort(quality, kind="stable"), len(THIRDS))
+        table[key] = {
+            name: {"from": quality[part[0]], "to": quality[part[-1]], **rates([judged[k] for k in part])}
+            for name, part in zip(THIRDS, parts)
         }
-        if named:
-            table[key] = named
     return table
 
 
