@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import numpy as np
 from jax import Array
 from jaxtyping import Float, Key
 
@@ -77,18 +78,18 @@ class BoxNetwork(NamedTuple):
 
 def initial_weights(kind: BoxKind, config: BoxConfig, seed: int = 0) -> Tree:
     """Fresh weights as a nested dict of arrays."""
-    keys = iter(jax.random.split(jax.random.key(seed), 16))
+    rng = np.random.default_rng(seed)
     sizes = {"layers": config.layers, "growth": config.growth, "bottleneck": config.bottleneck}
     added = config.layers * config.growth
 
     def block(channels: int) -> Tree:
         """A dense block and the transition after it."""
         return {
-            "block": block_weights(next(keys), channels, **sizes),
-            "transition": transition_weights(next(keys), channels + added),
+            "block": block_weights(rng, channels, **sizes),
+            "transition": transition_weights(rng, channels + added),
         }
 
-    weights: Tree = {"stem": kernel(next(keys), (5, 5, 5, 1, config.stem)), "shared": {}, "heads": {}}
+    weights: Tree = {"stem": kernel(rng, (5, 5, 5, 1, config.stem)), "shared": {}, "heads": {}}
     channels = config.stem
     for number in range(SHARED_BLOCKS[kind]):
         weights["shared"][f"block_{number + 1}"] = block(channels)
@@ -96,8 +97,8 @@ def initial_weights(kind: BoxKind, config: BoxConfig, seed: int = 0) -> Tree:
     pooled = (channels + added) // 2
     for head, outputs in OUTPUTS[kind].items():
         weights["heads"][head] = block(channels) | {
-            "last": block_weights(next(keys), pooled, **sizes),
-            "end": end_weights(next(keys), pooled + added, outputs),
+            "last": block_weights(rng, pooled, **sizes),
+            "end": end_weights(rng, pooled + added, outputs),
         }
     return weights
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float, Key
 
@@ -128,32 +129,31 @@ def head_end(
     return pooled @ weights["kernel"] + weights["bias"][None], used
 
 
-def block_weights(key: Key[Array, ""], channels: int, *, layers: int, growth: int, bottleneck: int) -> Tree:
+def block_weights(rng: np.random.Generator, channels: int, *, layers: int, growth: int, bottleneck: int) -> Tree:
     """Fresh weights of a dense block that sees `channels` channels; 1³ convolutions give `bottleneck` × `growth`."""
     width, block = bottleneck * growth, {}
     for number in range(layers):
-        keys = jax.random.split(jax.random.fold_in(key, number))
         seen = channels + number * growth
         block[f"layer_{number + 1}"] = {
             "norm_1": norm_weights(seen),
-            "reduce": kernel(keys[0], (seen, width)),
+            "reduce": kernel(rng, (seen, width)),
             "norm_2": norm_weights(width),
-            "grow": kernel(keys[1], (3, 3, 3, width, growth)),
+            "grow": kernel(rng, (3, 3, 3, width, growth)),
         }
     return block
 
 
-def transition_weights(key: Key[Array, ""], channels: int) -> Tree:
+def transition_weights(rng: np.random.Generator, channels: int) -> Tree:
     """Fresh weights of a transition to half the channels."""
-    return {"norm": norm_weights(channels), "reduce": kernel(key, (channels, channels // 2))}
+    return {"norm": norm_weights(channels), "reduce": kernel(rng, (channels, channels // 2))}
 
 
-def end_weights(key: Key[Array, ""], channels: int, outputs: int) -> Tree:
+def end_weights(rng: np.random.Generator, channels: int, outputs: int) -> Tree:
     """Fresh weights of a head's end."""
     bound = channels**-0.5
     return {
         "norm": norm_weights(channels),
-        "kernel": jax.random.uniform(key, (channels, outputs), minval=-bound, maxval=bound),
+        "kernel": jnp.asarray(rng.uniform(-bound, bound, (channels, outputs)), jnp.float32),
         "bias": jnp.zeros(outputs),
     }
 
@@ -163,9 +163,10 @@ def norm_weights(channels: int) -> Tree:
     return {"scale": jnp.ones(channels), "bias": jnp.zeros(channels)}
 
 
-def kernel(key: Key[Array, ""], shape: tuple[int, ...]) -> Array:
-    """Fresh weights of a convolution, its outputs last (He et al. 2015)."""
-    return jax.nn.initializers.he_normal()(key, shape)
+def kernel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Fresh weights of a convolution, its outputs last (He et al. 2015). By NumPy: JAX would compile every shape."""
+    spread = np.sqrt(2.0 / np.prod(shape[:-1]))
+    return jnp.asarray(spread * rng.standard_normal(shape), jnp.float32)
 
 
 def fresh_moments(weights: Tree) -> Tree:
