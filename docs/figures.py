@@ -132,17 +132,15 @@ def figure_6() -> Any:
     """As-measured maps: share of models within a Cα RMSD, above a TM-score, and both by resolution."""
     rows = cases("accuracy-simulated-experimental-test")
     figure, (within, above, within_10, above_half) = axes(2, 2, (8, 6))
-    ranks = {"first model": ("model", "-"), "best of ten": ("of ten", "--")}
     found = {
         "first model": (column(rows, "model", "ca_rmsd"), column(rows, "model", "tm_score")),
         "best of ten": (best_rmsd(rows), column(rows, "best_tm_score_of_ten")),
     }
-    for rank, (_, line) in ranks.items():
-        rmsds, scores = found[rank]
+    for (rank, (rmsds, scores)), style in zip(found.items(), ("-", "--")):
         cutoffs = np.linspace(0, 20, 201)
-        within.plot(cutoffs, [100 * np.mean(rmsds <= cutoff) for cutoff in cutoffs], line, c=OURS, label=rank)
+        within.plot(cutoffs, [100 * np.mean(rmsds <= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
         cutoffs = np.linspace(0, 1, 201)
-        above.plot(cutoffs, [100 * np.mean(scores >= cutoff) for cutoff in cutoffs], line, c=OURS, label=rank)
+        above.plot(cutoffs, [100 * np.mean(scores >= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
     within.set(xlabel="Cα RMSD, Å", ylabel="models within, %", ylim=(0, 100))
     above.set(xlabel="TM-score", ylabel="models above, %", ylim=(0, 100))
     above.legend(frameon=False)

@@ -13,12 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Key
+from scipy.stats import truncnorm
 
 from deepmm_jax.networks.conv3d import conv3d
 
 
 EPSILON = 1e-5
 """Added to a variance before it divides."""
+TRUNCATED = 0.87962566
+"""Standard deviation of a normal distribution cut off at two of its own, as that of fresh weights is."""
 
 Tree = dict[str, Any]
 
@@ -165,8 +168,8 @@ def norm_weights(channels: int) -> Tree:
 
 def kernel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Fresh weights of a convolution, its outputs last (He et al. 2015). By NumPy: JAX would compile every shape."""
-    spread = np.sqrt(2.0 / np.prod(shape[:-1]))
-    return jnp.asarray(spread * rng.standard_normal(shape), jnp.float32)
+    spread = np.sqrt(2.0 / np.prod(shape[:-1])) / TRUNCATED
+    return jnp.asarray(spread * truncnorm.rvs(-2, 2, size=shape, random_state=rng), jnp.float32)
 
 
 def fresh_moments(weights: Tree) -> Tree:
