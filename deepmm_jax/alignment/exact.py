@@ -22,6 +22,9 @@ from deepmm_jax.alignment.skips import FORBIDDEN, LONGEST_LEAP, POINTS_LEAPT, Le
 UNREACHABLE = FORBIDDEN
 """Totals below half of it mean that no alignment exists."""
 
+WAYS_AT_ONCE = 11
+"""Most bonds or leaps into a point that one step of a loop weighs."""
+
 MARGIN = LONGEST_LEAP + 1
 """Residues before the first that are never reached."""
 
@@ -100,9 +103,9 @@ def forward(
             place = row - leaps.points[o], MARGIN - 1 - residues
             return jnp.maximum(best, lax.dynamic_slice(scores.left, place, (1, n))[0] + score)
 
-        best = lax.fori_loop(0, band, by_bond, start)
+        best = lax.fori_loop(0, band, by_bond, start, unroll=at_once(band))
         if leaps is not None:
-            best = lax.fori_loop(0, len(leaps.points), by_leap, best)
+            best = lax.fori_loop(0, len(leaps.points), by_leap, best, unroll=at_once(len(leaps.points)))
         built = site + best
         kept = lax.dynamic_update_slice(scores.built, built[None], (row, MARGIN))
         if leaps is None or scores.left is None:
@@ -114,6 +117,11 @@ def forward(
     first = Scores(empty, None if leaps is None else empty)
     scores, _ = lax.scan(next_point, first, (before + jnp.arange(m), sites.T, deviations.T, ways))
     return scores
+
+
+def at_once(ways: int) -> int:
+    """How many ways to weigh in one step. A divisor, since a rest is slow: XLA fuses it with what comes after."""
+    return max(count for count in range(1, WAYS_AT_ONCE + 1) if ways % count == 0)
 
 
 def falling_maximum(values: Float[Array, "n"], step: Float[Array, ""]) -> Float[Array, "n"]:

@@ -33,6 +33,9 @@ in common for two models to be compared."""
 RESIDUE_BLOCK, POINT_BLOCK = 64, 256
 """Sequences, paths and point sets are padded to multiples of these, so that few shapes are compiled."""
 
+MATRIX_CELLS = 32_000_000
+"""Residues × points × values of d_std that one route fills side by side: 8 bytes each."""
+
 
 def align_paths(
     paths: MainChainPaths,
@@ -63,7 +66,7 @@ def align_paths(
 
     sites = np.asarray(match_scores(profile, points, config)) + config.weight_calpha * points.calpha
     m = routes.shape[1]
-    # One route at a time on a CPU, where a row fits the cache; elsewhere the matrices of eight d_std go side by side.
+    # One route at a time on a CPU; the matrices of eight d_std go side by side, if they are not too large.
     mesh, batch = plan_batches(len(routes), 4 * len(config.distances) * m * max(n, m), devices=devices)
     filled = -(-len(routes) // mesh.size) * mesh.size
     outcome = align_routes(
@@ -146,9 +149,9 @@ def align_routes(
     AlignmentConfig, `batch` routes at a time are vectorised. With a mesh, of which the number of routes is a multiple,
     each of its devices aligns a share of them.
     """
-    m = routes.shape[1]
+    n, m = len(sites), routes.shape[1]
     greedy = recurrence == "greedy"
-    batch_distances = None if batch == 1 and not greedy else len(standard_distances)
+    batch_distances = min(len(standard_distances), max(1, MATRIX_CELLS // (n * m)))
 
     def one_route(route: Array, length: Array) -> tuple[Array, Array, Array]:
         here = sites[:, route]

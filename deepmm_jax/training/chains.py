@@ -8,6 +8,7 @@ import pickle
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, fields
 from importlib.resources import files
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,8 @@ def load_training_chains(structures: Path, names: list[str]) -> list[TrainingCha
     if cache.is_file():
         with gzip.open(cache, "rb") as stream:
             return pickle.load(stream)
-    with ProcessPoolExecutor() as pool:
+    # Not forked: JAX has threads, and a lock that one of them holds would stay shut in the child.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         chains = list(pool.map(_load, paths, chunksize=16))
     for chain, path in zip(chains, paths, strict=True):
         if len(chain.calpha) > LONGEST_CHAIN:
