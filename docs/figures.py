@@ -138,7 +138,8 @@ def figure_6() -> Any:
     }
     for (rank, (rmsds, scores)), style in zip(found.items(), ("-", "--")):
         cutoffs = np.linspace(0, 20, 201)
-        within.plot(cutoffs, [100 * np.mean(rmsds <= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
+        if np.isfinite(rmsds).any():
+            within.plot(cutoffs, [100 * np.mean(rmsds <= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
         cutoffs = np.linspace(0, 1, 201)
         above.plot(cutoffs, [100 * np.mean(scores >= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
     within.set(xlabel="Cα RMSD, Å", ylabel="models within, %", ylim=(0, 100))
@@ -163,10 +164,8 @@ def figure_6() -> Any:
 
 
 def best_rmsd(rows: dict[str, dict[str, Any]]) -> np.ndarray:
-    """Cα RMSD of the best of ten, Å; of the first where the results do not say."""
-    first = column(rows, "model", "ca_rmsd")
-    best = np.array([row.get("best_ca_rmsd_of_ten") or np.nan for row in rows.values()], float)
-    return np.fmin(first, best)
+    """Cα RMSD of the best of ten, Å; not a number where the results do not say."""
+    return np.array([row.get("best_ca_rmsd_of_ten") or np.nan for row in rows.values()], float)
 
 
 def figure_7() -> Any:

@@ -93,7 +93,9 @@ def shared_among_ranges(manifest: Path, split: str, count: int) -> list[str]:
     """
     rows = {row["name"]: row for row in manifest_rows(manifest) if row["split"] == split}
     chosen = np.random.default_rng(0).choice(sorted(rows), min(count, len(rows)), replace=False)
-    by_length = sorted(chosen.tolist(), key=lambda name: int(rows[name]["observed_residues"]))
+    # A set made by `deepmm-jax data` has only chains whose residues are all there.
+    lengths = {name: int(rows[name].get("observed_residues") or rows[name]["length"]) for name in chosen.tolist()}
+    by_length = sorted(lengths, key=lambda name: lengths[name])
     return [f"{name} {'-'.join(map(str, RANGES[k % len(RANGES)]))}" for k, name in enumerate(by_length)]
 
 

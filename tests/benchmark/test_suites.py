@@ -71,6 +71,8 @@ def test_ranges_get_as_many_chains_of_like_lengths(tmp_path: Path):
     lengths = [int(name[:4]) for name in names]
     assert lengths == sorted(lengths) and all(length % 2 for length in lengths)
     assert len(shared_among_ranges(manifest, "val", 100)) == 30
+    manifest.write_text("\n".join(["name,split,length", *rows]))  # as `deepmm-jax data` writes it
+    assert names == shared_among_ranges(manifest, "test", 20)
 
 
 def test_earlier_results_are_of_the_same_chains_and_ranges(data_directory: Path):

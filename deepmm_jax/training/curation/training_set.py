@@ -139,7 +139,7 @@ def _write_labels(path: Path, kept: Sequence[Candidate]) -> None:
 
 
 def _write_maps(output: Path, kept: Sequence[Candidate]) -> None:
-    """The list of real maps, in the form of `training/lists/real-maps.txt`, and the settings that go with it."""
+    """The lists of real maps, to learn from (as `training/lists/real-maps.txt`) and of all; and settings for them."""
     lines = ["# name, group, resolution (Å), notes, SHA-256 of NAME.mrc.gz, SHA-256 of NAME.pdb\n"]
     for c in kept:
         if c.split != "test":
@@ -147,6 +147,8 @@ def _write_maps(output: Path, kept: Sequence[Candidate]) -> None:
             facts = (c.name, c.cluster, c.source.resolution, c.source.notes or "deposited", *map(digest_of, files))
             lines.append(" ".join(map(str, facts)) + "\n")
     _write_text(output / "maps" / "real-maps.txt", "".join(lines))
+    rows = [{"name": c.name, "resolution": f"{c.source.resolution:g}", "split": c.split} for c in kept]
+    _write_text(output / "maps" / "MANIFEST.csv", _table(rows))
     unseen = sorted({c.cluster for c in kept if c.split == "val"})
     _write_text(
         output / "train.toml",

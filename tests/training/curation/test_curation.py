@@ -136,6 +136,8 @@ def test_chains_are_cut_out_of_their_map(pair: Path, tmp_path: Path, ubiquitin: 
     assert model.sequence == ubiquitin.sequence
     lines = [line.split() for line in (maps / "real-maps.txt").read_text().splitlines()[1:]]
     assert sorted(line[:4] for line in lines) == [[n, n, "4.0", "deposited"] for n in ("model_A", "model_B")]
+    table = [line.split(",") for line in (maps / "MANIFEST.csv").read_text().splitlines()]
+    assert table[0] == ["name", "resolution", "split"] and [row[1] for row in table[1:]] == ["4", "4"]
     for name, *_, map_digest, model_digest in lines:
         assert hashlib.sha256((maps / f"{name}.mrc.gz").read_bytes()).hexdigest() == map_digest
         assert hashlib.sha256((maps / f"{name}.pdb").read_bytes()).hexdigest() == model_digest
