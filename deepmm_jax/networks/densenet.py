@@ -13,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Float, Key
-from scipy.stats import truncnorm
 
 from deepmm_jax.networks.conv3d import conv3d
 
@@ -168,6 +167,8 @@ def norm_weights(channels: int) -> Tree:
 
 def kernel(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Fresh weights of a convolution, its outputs last (He et al. 2015). By NumPy: JAX would compile every shape."""
+    from scipy.stats import truncnorm  # half a second to load, for which a refusal of bad input should not wait
+
     spread = np.sqrt(2.0 / np.prod(shape[:-1])) / TRUNCATED
     return jnp.asarray(spread * truncnorm.rvs(-2, 2, size=shape, random_state=rng), jnp.float32)
 
