@@ -80,7 +80,10 @@ def _load(path: Path) -> TrainingChain:
 
 
 def load_training_chains(structures: Path, names: list[str]) -> list[TrainingChain]:
-    """Chains `NAME.pdb.gz` of a folder, in the given order; parsed once, then kept in the user's cache directory."""
+    """Chains `NAME.pdb.gz` of a folder, in the given order; parsed once, then kept in the user's cache directory.
+
+    Parsing starts processes, so that a script that calls this needs `if __name__ == "__main__":`.
+    """
     paths = [structures.resolve() / f"{name}.pdb.gz" for name in names]
     for path in paths:
         if not path.is_file():
