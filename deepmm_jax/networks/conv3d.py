@@ -57,11 +57,19 @@ def _same_forward(lhs: Array, rhs: Array) -> tuple[Array, tuple[Array, Array]]:
 
 def _same_backward(kept: tuple[Array, Array], change: Array) -> tuple[Array, Array]:
     lhs, rhs = kept
+    change = _finished(change)
     back = _same(change, rhs[::-1, ::-1, ::-1].swapaxes(3, 4))
-    return back, _kernel_gradient(lhs, change, rhs.shape)
+    return back, _kernel_gradient(_finished(lhs), change, rhs.shape)
 
 
 _same.defvjp(_same_forward, _same_backward)
+
+
+def _finished(x: Array) -> Array:
+    """The same values, by a product with the identity."""
+    # XLA would compute whatever makes `x` anew in each of the slices that a gradient takes of it, which took half of a
+    # training step of DenseNets; it heeds no optimisation barrier there.
+    return x @ jnp.eye(x.shape[-1], dtype=x.dtype)
 
 
 def _kernel_gradient(lhs: Array, change: Array, kernel: tuple[int, ...]) -> Array:
