@@ -33,7 +33,7 @@ from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.box_inference import predict_boxes
 from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.networks.inference import CONTEXT, predict_volumes
-from deepmm_jax.rating import rate_models, typed, typing_of
+from deepmm_jax.rating import RATED, rate_models, typed, typing_of
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
 from deepmm_jax.structure.chain import Chain
@@ -157,7 +157,9 @@ def trace_calpha(
     All of it happens around the first voxel: the place of a map must not decide how positions are rounded.
     """
     here = replace(evidence, origin=np.zeros(3))
-    traced = None
+    wanted, traced = config.alignment.models, None
+    # How far a model can be believed must not depend on how many are asked for.
+    config = replace(config, alignment=replace(config.alignment, models=max(wanted, RATED)))
     if config.tracer != "threading":
         traced = tabu_then_align(here, profile, config, seed=seed, run=run, label=label)
     if traced is None or config.tracer == "both":
@@ -166,6 +168,7 @@ def trace_calpha(
         traced = run(f"gaps{label}", close_gaps, here, threaded)
     models = run(f"refinement{label}", refine_models, here, traced, profile, config.refinement)
     models = run(f"confidence{label}", rate_models, here, models, profile, config.alignment, *typing_of(config))
+    models = models.best(wanted)
     for doubt in doubts(models):
         log.warning("%s: of the best model: %s", profile.name, doubt)
     return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))

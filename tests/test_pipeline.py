@@ -114,6 +114,28 @@ def test_resumed_run_restores_every_stage(
     np.testing.assert_array_equal(again.positions, models.positions)
 
 
+def test_how_many_models_are_kept_changes_nothing_that_is_said_of_them(
+    models: CalphaModels, evidence: Evidence, profile: SequenceProfile, store: StageStore
+):
+    config = replace(CONFIG, alignment=replace(CONFIG.alignment, models=1))
+    (ranked,) = build_chains(evidence, [profile], config, seed=3, run=StageRunner(store=store, reuse=True))
+    assert len(ranked) == 1 < len(models)
+    for name in ("positions", "built", "scores", "mscores", "support", "confidence"):
+        np.testing.assert_array_equal(getattr(ranked, name), getattr(models, name)[:1], err_msg=name)
+
+
+def test_models_of_both_tracers_compete(
+    models: CalphaModels, evidence: Evidence, profile: SequenceProfile, crystal: Chain
+):
+    searches = replace(CONFIG.threading, fields=0, searches=1, moves=1, merges=0)  # too little without proposals
+    tracing = replace(CONFIG.tracing, trajectories=2, rounds=(30,))
+    config = replace(CONFIG, tracer="both", tracing=tracing, threading=searches)
+    (ranked,) = build_chains(evidence, [profile], config, seed=3)
+    deviation = np.linalg.norm(ranked.positions[0] - crystal.calpha, axis=1)[ranked.built[0]]
+    assert ranked.built[0].mean() > 0.99 and deviation.max() < 0.5
+    assert ranked.scores[0] > models.scores[0] - 5
+
+
 def test_chain_that_finds_nothing_is_named(evidence: Evidence, profile: SequenceProfile):
     empty = np.zeros_like(evidence.main_chain)
     nothing = replace(evidence, main_chain=empty, calpha=empty)
