@@ -53,7 +53,7 @@ def simulated(chain: TrainingChain) -> DensityMap:
 class VoxelSet:
     """Voxels above D₀ of some maps, for DenseNet A: `chain` (n,) index of the map, `labels` (n, 2) by equation 1."""
 
-    maps: Sequence[Float[np.ndarray, "nx ny nz"]]
+    maps: Sequence[Float[np.ndarray, "_ _ _"]]
     chain: Int[np.ndarray, "n"]
     voxels: Int[np.ndarray, "n 3"]
     labels: Float[np.ndarray, "n 2"]
@@ -78,7 +78,7 @@ class VoxelSet:
 class PointSet:
     """Main-chain atoms of some maps, for DenseNet B: `atoms` (n, 3) in voxels, `labels` (n, 2) class and state."""
 
-    maps: Sequence[Float[np.ndarray, "nx ny nz"]]
+    maps: Sequence[Float[np.ndarray, "_ _ _"]]
     chain: Int[np.ndarray, "n"]
     atoms: Float[np.ndarray, "n 3"]
     labels: Int[np.ndarray, "n 2"]

@@ -33,7 +33,7 @@ from deepmm_jax.networks.boxes import (
 )
 from deepmm_jax.networks.densenet import Tree, fresh_moments
 from deepmm_jax.training.box_examples import BoxBatch, BoxStream, PointSet, VoxelSet, box_set
-from deepmm_jax.training.chains import load_training_chains, split_names, training_names
+from deepmm_jax.training.chains import load_training_chains, source_of_names, split_names, training_names
 from deepmm_jax.training.examples import made_ahead
 from deepmm_jax.training.state import kept_state, run_history, save_state
 from deepmm_jax.training.whole_map import minutes_of, plan_line
@@ -245,7 +245,7 @@ def train_boxes(
             f"of these chains would be {PAPER_EPOCHS * len(learnt)}",
             "runs": runs,
             "data": {
-                "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
+                "list": source_of_names(structures, train_list),
                 "chains": names,
                 "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
                 "maps": "simulated at 5 Å",

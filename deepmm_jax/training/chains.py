@@ -115,10 +115,23 @@ def training_names(structures: Path | None = None) -> list[str]:
 
     A name and the SHA-256 of its file a line.
     """
-    own = None if structures is None else structures / "train.txt"
+    own = own_list(structures)
     package = files("deepmm_jax.training").joinpath("lists", "train.txt")
-    text = own.read_text() if own is not None and own.is_file() else package.read_text()
+    text = package.read_text() if own is None else own.read_text()
     return [line.split()[0] for line in text.splitlines()]
+
+
+def own_list(structures: Path | None) -> Path | None:
+    """The folder's own list of chains to learn from, None without one."""
+    own = None if structures is None else structures / "train.txt"
+    return own if own is not None and own.is_file() else None
+
+
+def source_of_names(structures: Path, given: list[str] | None) -> str:
+    """What a card says of where the training chains are listed, if the caller has `given` some or none."""
+    if given is not None:
+        return "given by the caller"
+    return "deepmm_jax/training/lists/train.txt" if own_list(structures) is None else "train.txt of the data folder"
 
 
 def split_names(structures: Path, split: str) -> list[str]:

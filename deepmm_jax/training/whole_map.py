@@ -23,7 +23,7 @@ from deepmm_jax.errors import ConfigError
 from deepmm_jax.networks.checkpoints import read_card, save_checkpoint
 from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, apply_network
-from deepmm_jax.training.chains import TrainingChain, load_training_chains, split_names, training_names
+from deepmm_jax.training.chains import TrainingChain, load_training_chains, source_of_names, split_names, training_names
 from deepmm_jax.training.examples import Example, Sources, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
 from deepmm_jax.training.plan import TrainingConfig
@@ -124,7 +124,7 @@ def train_whole_map(
         "runs": runs,
         "initial": runs[0].get("initial"),
         "data": {
-            "list": "deepmm_jax/training/lists/train.txt" if train_list is None else "given by the caller",
+            "list": source_of_names(structures, train_list),
             "chains": len(names),
             "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
         },

@@ -13,12 +13,14 @@ import pytest
 from deepmm_jax.density.mrc import read_map, write_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import ConfigError, NothingBuiltError
+from deepmm_jax.networks.boxes import BoxKind
 from deepmm_jax.networks.secondary_structure import SecondaryStructureConfig
 from deepmm_jax.networks.whole_map import WholeMapConfig
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.write import write_pdb
 from deepmm_jax.training import whole_map
+from deepmm_jax.training.boxes import BoxTraining, train_boxes
 from deepmm_jax.training.chains import TrainingChain, split_names, training_names
 from deepmm_jax.training.curation import curation
 from deepmm_jax.training.curation.archive import Archive
@@ -33,6 +35,7 @@ from deepmm_jax.training.plan import TrainingConfig
 from deepmm_jax.training.real_maps import RealMap, listed_maps
 from deepmm_jax.training.secondary_structure import SecondaryStructureTraining, initial_state, train_step
 from deepmm_jax.training.whole_map import train_whole_map
+from reference.box_networks import TINY as TINY_BOXES
 from reference.curation_inputs import KINASE, UBIQUITIN, SmallArchive, part
 
 
@@ -259,8 +262,19 @@ def test_networks_learn_from_the_set(trained: Path, tmp_path: Path, monkeypatch:
     config = TrainingConfig(batch_size=2, steps=2, crop=16, real_share=0.5, unseen_groups=(), seed=3)
     card = train_whole_map(trained, tmp_path / "whole", network=TINY, config=config)
     assert card["steps"] == 2 and card["data"]["chains"] == len(training_names(trained / "structures")) > 1
+    assert card["data"]["list"] == "train.txt of the data folder"
     assert card["runs"][0]["crops_of"] == [row.name for row in listed_maps(trained / "maps")]
     assert all(np.isfinite(value) for value in card["validation"]["simulated"].values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["box-a", "box-b"])
+def test_networks_of_boxes_learn_from_the_set(kind: BoxKind, trained: Path, tmp_path: Path):
+    config = BoxTraining(boxes=64, batch_size=16, steps=1)
+    card = train_boxes(kind, trained, tmp_path / kind, network=TINY_BOXES, config=config)
+    assert card["data"]["list"] == "train.txt of the data folder"
+    assert sorted(card["data"]["chains"]) == sorted(training_names(trained / "structures"))
+    assert all(np.isfinite(value) for value in card["validation"].values())
 
 
 @pytest.mark.slow
