@@ -13,7 +13,7 @@ ORIGIN_HELP = (
     "indices, as in ChimeraX."
 )
 Device = Literal["auto", "cpu", "gpu"]
-Preset = Literal["experimental", "simulated", "paper-simulated", "paper-experimental", "paper-emdb"]
+Preset = Literal["experimental", "simulated", "paper-simulated", "paper-experimental", "paper-emdb", "paper-restraints"]
 
 
 MapArgument = Annotated[Path, typer.Argument(metavar="MAP", help="Density map (.mrc, .map, .ccp4, or gzipped).")]

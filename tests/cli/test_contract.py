@@ -36,7 +36,7 @@ build --output -o VALUE
 build --resolution -r [VALUE]
 build --contour -c [VALUE]
 build --mask -m [VALUE]
-build --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb] = experimental
+build --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb|paper-restraints] = experimental
 build --secondary-structure [VALUE] = predict
 build --rotations [1|4|24]
 build --models [1..100]
@@ -58,7 +58,7 @@ refine MODEL
 refine MAP
 refine --output -o [VALUE] = refined
 refine --resolution -r [VALUE]
-refine --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb] = experimental
+refine --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb|paper-restraints] = experimental
 refine --no-minimise
 refine --config [VALUE]
 refine --device [auto|cpu|gpu] = auto
@@ -110,7 +110,7 @@ benchmark --data [VALUE]
 benchmark --only [VALUE]
 benchmark --chains [1..]
 benchmark --until [evidence|calpha|allatom] = calpha
-benchmark --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb]
+benchmark --preset [experimental|simulated|paper-simulated|paper-experimental|paper-emdb|paper-restraints]
 benchmark --config [VALUE]
 benchmark --checkpoint [VALUE]
 benchmark --baseline [mainmast]

@@ -61,9 +61,9 @@ def test_cubic_and_trilinear_have_the_response_of_cardinal_splines():
     assert amplitude(resample_map(wave_map(1.3, 3.0), order="trilinear"), 3.0)[0] == pytest.approx(linear, abs=0.01)
 
 
-def test_presets_of_the_paper_are_trilinear_and_all_others_keep_the_amplitude():
-    for name, preset in PRESETS.items():
-        assert preset.resampling == ("trilinear" if name.startswith("paper-") else "sinc")
+def test_presets_that_trace_as_the_paper_are_trilinear_and_all_others_keep_the_amplitude():
+    for preset in PRESETS.values():
+        assert preset.resampling == ("trilinear" if preset.tracer == "tabu" else "sinc")
 
 
 def test_sinc_is_fourier_interpolation_without_the_wrap():

@@ -108,7 +108,7 @@ ATOM_SITE = set(
 
 
 def test_every_atom_has_what_other_readers_ask_for(tmp_path):
-    """No other reader is among the test dependencies: the columns that biotite, mdtraj and ChimeraX read are spelt out.
+    """The columns that biotite, mdtraj and ChimeraX read are spelt out.
 
     Every reference from one category to another leads somewhere.
     """
