@@ -39,6 +39,7 @@ from deepmm_jax.density.mrc import read_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.networks.calibration import TYPE_HEADS, fit_temperature, read_temperatures, write_temperatures
 from deepmm_jax.pipeline import map_evidence
+from deepmm_jax.rating import typing_of
 from deepmm_jax.sequence.fasta import profiles_from_fasta
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
@@ -81,7 +82,12 @@ def main() -> None:
     parser.add_argument("kinds", nargs="+", metavar="KIND", help=f"{', '.join(KINDS)}, and names of chains or maps")
     parser.add_argument("--list", default="val-20", help="list of chains in data/lists")
     parser.add_argument("--held-out", action="store_true", help="the held-out real maps: once, at the end")
-    parser.add_argument("--checkpoint", help="whole-map network instead of the preset's")
+    parser.add_argument("--checkpoint", help="network instead of the preset's")
+    parser.add_argument(
+        "--paper",
+        action="store_true",
+        help="with the paper's presets; the checkpoint may be a folder of box networks",
+    )
     parser.add_argument("--config", type=Path, help="TOML file with settings")
     parser.add_argument("--limit", type=int, help="the first so many chains or maps only")
     parser.add_argument("--max-minutes", type=float, default=np.inf, help="begin no case after this time")
@@ -107,7 +113,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.perf_counter() + 60 * arguments.max_minutes
     for kind in kinds:
-        preset = "simulated" if kind == "simulated" else "experimental"
+        preset = ("paper-" if arguments.paper else "") + ("simulated" if kind == "simulated" else "experimental")
         config = build_config(preset, file=arguments.config, network=arguments.checkpoint)
         if kind == "real":
             chosen = names or real_names(data, held_out=arguments.held_out)
@@ -123,11 +129,11 @@ def main() -> None:
         if arguments.speed:
             result["speed"] = speed(data, kind, config, arguments.seed)
         result["command"] = "python benchmarks/evidence.py " + " ".join(shown(arguments, kind, names))
-        label = Path(config.network).name if arguments.checkpoint else ""
+        label = Path(arguments.checkpoint).name if arguments.checkpoint else ""
         parts = ["evidence", kind, "held-out" if kind == "real" and arguments.held_out else "", label]
         path = folder / f"{'-'.join(part for part in parts if part)}.json"
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-        print(f"\n{kind}, network {config.network}\n\n{table(result)}\n\n{path}", flush=True)
+        print(f"\n{kind}, network {result['network']}\n\n{table(result)}\n\n{path}", flush=True)
 
 
 def shown(arguments: argparse.Namespace, kind: str, names: list[str]) -> list[str]:
@@ -135,6 +141,7 @@ def shown(arguments: argparse.Namespace, kind: str, names: list[str]) -> list[st
     words = [kind, *names]
     if kind != "real" and not names:
         words += ["--list", arguments.list]
+    words += ["--paper"] if arguments.paper else []
     words += ["--held-out"] if kind == "real" and arguments.held_out else []
     for option in ("checkpoint", "config"):
         value = getattr(arguments, option)
@@ -208,7 +215,7 @@ class Examined:
 def examine(cases: Iterator[Case], config: BuildConfig, deadline: float, *, dense: bool = False) -> Examined:
     """Evidence of every case against its reference; `dense` points only when they are asked for."""
     found = Examined(rows={}, calpha={}, dense={})
-    typing = asdict(config.typing)
+    typing = typing_of(config)
     for case in cases:
         if found.rows and time.perf_counter() > deadline:
             print(f"time is up before {case.name}")
@@ -217,10 +224,10 @@ def examine(cases: Iterator[Case], config: BuildConfig, deadline: float, *, dens
         evidence = map_evidence(case.density, case.n_residues, config)
         row: dict[str, Any] = {"group": case.group, "protein": case.protein}
         row["seconds"] = round(time.perf_counter() - started, 2)
-        at_calpha = label_calpha(evidence, case.reference, pool_radius=config.typing.pool_radius, first=case.first)
+        at_calpha = label_calpha(evidence, case.reference, *typing, first=case.first)
         if dense:
             points = find_local_dense_points(evidence.main_chain, evidence.step, evidence.origin, config.tracing)
-            near = label_points(evidence, case.reference, points.positions, **typing)
+            near = label_points(evidence, case.reference, points.positions, *typing)
             found.dense[case.name] = near
         figures = place_figures(evidence, case.reference, near=case.near) | vector_figures(evidence, case.reference)
         row |= {name: round(value, 4) for name, value in (figures | type_figures([at_calpha])).items()}
@@ -235,7 +242,7 @@ def report(found: Examined, config: BuildConfig) -> dict[str, Any]:
     """What goes into the JSON file."""
     groups = list(dict.fromkeys(row["group"] for row in found.rows.values()))
     return {
-        "network": Path(config.network).name,
+        "network": ", ".join(Path(name).name for name in config.networks),
         "settings": {"rotations": config.rotations, **asdict(config.typing)},
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {package: version(package) for package in ("deepmm-jax", "jax", "numpy")},

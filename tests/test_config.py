@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepmm_jax.config import (
+    PAPER_RESTRAINTS,
     PRESETS,
     AlignmentConfig,
     BuildConfig,
@@ -69,7 +70,11 @@ def test_paper_presets_search_every_combination_of_section_2_5(name: str, radii:
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_without_changes_is_itself(name: str):
     assert build_config(name) == PRESETS[name]
-    assert PRESETS[name].network == name.removeprefix("paper-").replace("emdb", "experimental")
+    assert PRESETS[name].network == ("simulated" if "simulated" in name else "experimental")
+
+
+def test_the_papers_restraints_alone():
+    assert PRESETS["paper-restraints"] == replace(PRESETS["experimental"], minimisation=PAPER_RESTRAINTS)
 
 
 def test_paper_presets_look_at_boxes_above_the_density_of_section_2_2():

@@ -1,7 +1,8 @@
 """Evidence against a known structure: Cα and main chain found, vectors and types right, probabilities honest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -9,10 +10,12 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import KDTree
 
+from deepmm_jax.config import TypingConfig
 from deepmm_jax.constants import CLASS_OF_AMINO_ACID, SECONDARY_STRUCTURES, UNKNOWN_AMINO_ACID, UNKNOWN_CLASS
 from deepmm_jax.evidence.ideal import CUTOFF_RADIUS, calpha_directions, nearest_point
-from deepmm_jax.evidence.points import calpha_peaks, type_points
+from deepmm_jax.evidence.points import calpha_peaks
 from deepmm_jax.evidence.volumes import Evidence, TypedPoints
+from deepmm_jax.rating import typed
 from deepmm_jax.sequence.profile import encode_letters
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.secondary_structure import assign_secondary_structure
@@ -42,17 +45,15 @@ class LabelledPoints:
 def evidence_figures(
     evidence: Evidence,
     reference: Sequence[Chain],
-    *,
-    pool_radius: float = 1.5,
-    first: int | None = None,
-    near: float | None = None,
+    typing: TypingConfig = TypingConfig(),
+    box_b: Path | None = None,
 ) -> dict[str, float]:
     """All figures of a map's evidence: `place_figures`, `vector_figures`, and `type_figures` at the true Cα.
 
-    `first` limits the types to so many residues; `near` as in `place_figures`.
+    `typing` and `box_b` as in `rating.typed`.
     """
-    figures = place_figures(evidence, reference, near=near) | vector_figures(evidence, reference)
-    return figures | type_figures([label_calpha(evidence, reference, pool_radius=pool_radius, first=first)])
+    figures = place_figures(evidence, reference) | vector_figures(evidence, reference)
+    return figures | type_figures([label_calpha(evidence, reference, typing, box_b)])
 
 
 def place_figures(
@@ -125,32 +126,37 @@ def vector_figures(evidence: Evidence, reference: Sequence[Chain]) -> dict[str, 
 
 
 def label_calpha(
-    evidence: Evidence, reference: Sequence[Chain], *, pool_radius: float = 1.5, first: int | None = None
+    evidence: Evidence,
+    reference: Sequence[Chain],
+    typing: TypingConfig = TypingConfig(),
+    box_b: Path | None = None,
+    *,
+    first: int | None = None,
 ) -> LabelledPoints:
     """Types at the true Cα of the (`first`) residues, with their amino acids and secondary structure (DSSP)."""
     true = np.concatenate([chain.calpha for chain in reference])[:first]
-    return label_points(evidence, reference, true, pool_radius=pool_radius)
+    return label_points(evidence, reference, true, replace(typing, vote=False), box_b)
 
 
 def label_points(
     evidence: Evidence,
     reference: Sequence[Chain],
     positions: Float[np.ndarray, "n 3"],
+    typing: TypingConfig,
+    box_b: Path | None = None,
     *,
     within: float = NEAR,
-    pool_radius: float = 1.5,
-    vote: bool = False,
 ) -> LabelledPoints:
     """Types at those of the positions (Å) that lie `within` so many Å of a true Cα, with the labels of the nearest.
 
-    `pool_radius` and `vote` as in `type_points`.
+    `typing` and `box_b` as in `rating.typed`.
     """
     known = KDTree(np.concatenate([chain.calpha for chain in reference]))
     distance, nearest = (np.asarray(found) for found in known.query(positions))
     rows = np.flatnonzero(distance <= within)
     amino_acids, states = residue_labels(reference)
     return LabelledPoints(
-        points=type_points(evidence, positions[rows], pool_radius, vote=vote),
+        points=typed(evidence, positions[rows], typing, box_b),
         amino_acids=amino_acids[nearest[rows]],
         states=states[nearest[rows]],
     )

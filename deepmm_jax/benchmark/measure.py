@@ -23,6 +23,7 @@ from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.files import data_directory
 from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.pipeline import build_atoms, build_chains, map_evidence, minimise_best
+from deepmm_jax.rating import typing_of
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner, digest, program_digest
 from deepmm_jax.structure.chain import Chain
@@ -79,7 +80,7 @@ def measure(target: Target, work: Work) -> Row:
         row["seconds_total"] = round(time.perf_counter() - started, 1)
         return row | model_figures(case.profiles, models, case.reference)
     evidence = map_evidence(case.density, sum(map(len, case.profiles)), config, run=run)
-    found = evidence_figures(evidence, case.reference, pool_radius=config.typing.pool_radius)
+    found = evidence_figures(evidence, case.reference, *typing_of(config))
     row["evidence"] = _rounded(found)
     if config.until == "evidence":
         return row

@@ -17,6 +17,7 @@ from deepmm_jax.assessment.evidence import (
     type_figures,
     vector_figures,
 )
+from deepmm_jax.config import TypingConfig
 from deepmm_jax.constants import UNKNOWN_AMINO_ACID
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.evidence.ideal import ideal_evidence
@@ -42,7 +43,7 @@ def evidence(chain: Chain) -> Evidence:
 
 
 def test_ideal_evidence_is_right_in_every_figure(chain: Chain, evidence: Evidence):
-    figures = evidence_figures(evidence, [chain], pool_radius=0.0)
+    figures = evidence_figures(evidence, [chain], TypingConfig(pool_radius=0.0))
     assert figures["residues"] == len(chain)
     for name in ("recall_1.0", "precision_1.0", "recall_2.0", "precision_2.0", "main_chain_recall"):
         assert figures[name] == 1.0, name
@@ -106,11 +107,11 @@ def test_vectors_are_measured_in_angstrom_and_degrees(chain: Chain, evidence: Ev
 def test_types_are_compared_for_the_first_residues_and_near_them(chain: Chain, evidence: Evidence):
     assert len(label_calpha(evidence, [chain], first=50).states) == 50
     places = np.concatenate([chain.calpha[10:20] + 0.5, chain.calpha[:1] + 40]).astype(np.float32)
-    labelled = label_points(evidence, [chain], places)
+    labelled = label_points(evidence, [chain], places, TypingConfig(vote=False))
     whole = label_calpha(evidence, [chain])
     np.testing.assert_array_equal(labelled.amino_acids, whole.amino_acids[10:20])
     np.testing.assert_array_equal(labelled.states, whole.states[10:20])
-    voted = label_points(evidence, [chain], places, vote=True)
+    voted = label_points(evidence, [chain], places, TypingConfig())
     np.testing.assert_allclose(voted.points.amino_acids, whole.points.amino_acids[10:20], atol=0.05)
 
 
