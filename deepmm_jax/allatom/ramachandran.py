@@ -5,6 +5,7 @@ from functools import cache
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
+from scipy.ndimage import distance_transform_edt
 
 from deepmm_jax.allatom.splines import spline_taps
 from deepmm_jax.structure import ramachandran
@@ -13,6 +14,8 @@ from deepmm_jax.structure.residue_atoms import LETTERS
 
 FLOOR = 0.005
 """Share of the uniform distribution: nothing is impossible."""
+GUIDE = 0.1
+"""Per degree, in units of −log p, outside of what is favoured."""
 
 
 def residue_classes(letters: str) -> Int[np.ndarray, "n"]:
@@ -25,6 +28,19 @@ def ramachandran_table() -> Float[np.ndarray, "5 g g"]:
     """−log of the density of (φ, ψ), 1 being that of the uniform distribution, at φ and ψ = k 2π/g − π."""
     density = np.exp(ramachandran.ramachandran_table().log_density)
     return -np.log((1 - FLOOR) * density + FLOOR).astype(np.float32)
+
+
+@cache
+def guiding_table() -> Float[np.ndarray, "5 g g"]:
+    """The same, and `GUIDE` for every degree from the nearest favoured angles.
+
+    Where angles are rare their density has hardly a slope, and a descent would leave outliers where they are.
+    """
+    table, shipped = ramachandran_table(), ramachandran.ramachandran_table()
+    outside = shipped.log_density < shipped.favoured[:, None, None]
+    size = table.shape[-1]
+    away = [distance_transform_edt(np.tile(each, (3, 3)))[size : 2 * size, size : 2 * size] for each in outside]
+    return table + np.float32(GUIDE * 360 / size) * np.array(away, np.float32)
 
 
 def with_unknown(table: Float[np.ndarray, "5 g g"]) -> Float[np.ndarray, "5 g+1 g+1"]:

@@ -5,7 +5,7 @@ import openmm
 from jaxtyping import Float, Int
 
 from deepmm_jax.allatom.force_field import ANGSTROM, KJ
-from deepmm_jax.allatom.ramachandran import ramachandran_table
+from deepmm_jax.allatom.ramachandran import guiding_table
 
 
 STRIDE = 3
@@ -32,9 +32,12 @@ def position_force(
 def ramachandran_force(
     torsions: Int[np.ndarray, "k 5"], classes: Int[np.ndarray, "k"], weight: float
 ) -> openmm.CMAPTorsionForce:
-    """Energy weight (kcal/mol) · −log p(φ, ψ) of the particles C, N, Cα, C, N, by the classes of the residues."""
+    """Energy weight (kcal/mol) · −log p(φ, ψ) of the particles C, N, Cα, C, N, by the classes of the residues.
+
+    Outside of what is favoured it leads back there (`guiding_table`).
+    """
     force = openmm.CMAPTorsionForce()
-    for table in ramachandran_table()[:, ::STRIDE, ::STRIDE]:
+    for table in guiding_table()[:, ::STRIDE, ::STRIDE]:
         size = len(table)
         from_zero = np.roll(weight * KJ * table.astype(float), (size // 2, size // 2), axis=(0, 1))
         force.addMap(size, from_zero.ravel(order="F"))  # φ runs fastest

@@ -14,7 +14,7 @@ from deepmm_jax.allatom import minimisation
 from deepmm_jax.allatom.density_force import MARGIN, atom_density, density_force, gain, padded_neighbours
 from deepmm_jax.allatom.force_field import ForceField, cpu, force_field
 from deepmm_jax.allatom.minimisation import minimise
-from deepmm_jax.allatom.ramachandran import ramachandran_table
+from deepmm_jax.allatom.ramachandran import guiding_table
 from deepmm_jax.allatom.restraint_forces import hand_force, planarity_force, position_force, ramachandran_force
 from deepmm_jax.allatom.splined_map import splined_map
 from deepmm_jax.allatom.values import ATOMS, AllAtomModel
@@ -143,7 +143,7 @@ def test_torsions_cost_what_the_table_says(phi: float, psi: float):
     atoms = allatom_oracle.build_backbone([-60.0, phi, -60.0], [psi, psi, psi])[:, :3].reshape(-1, 3)
     force = ramachandran_force(np.array([[2, 3, 4, 5, 6]]), np.array([GENERAL]), 2.0)
     i, j = (round((angle + 180) / 3) for angle in (phi, psi))
-    np.testing.assert_allclose(energy(force, atoms), 2 * ramachandran_table()[GENERAL, i, j], rtol=0.02, atol=0.02)
+    np.testing.assert_allclose(energy(force, atoms), 2 * guiding_table()[GENERAL, i, j], rtol=0.02, atol=0.02)
 
 
 def test_peptides_are_drawn_to_the_nearer_plane():

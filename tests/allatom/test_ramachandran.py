@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from deepmm_jax.allatom.ramachandran import (
+    GUIDE,
+    guiding_table,
     ramachandran_table,
     residue_classes,
     torsion_bin,
@@ -14,6 +16,7 @@ from deepmm_jax.allatom.ramachandran import (
     with_unknown,
 )
 from deepmm_jax.structure.ramachandran import CLASSES
+from deepmm_jax.structure.ramachandran import ramachandran_table as shipped_table
 from deepmm_jax.structure.torsions import torsion
 
 
@@ -70,6 +73,22 @@ def test_the_energy_is_near_the_bins_and_periodic():
     assert energy("general", 179.999, -60) == pytest.approx(energy("general", -179.999, -60), abs=1e-3)
     angles = jnp.array([-np.pi, np.pi - 1e-4, 0.0])
     assert torsion_bin(angles, size).tolist() == [0, 0, size // 2]
+
+
+def test_outliers_are_led_back_to_what_is_favoured():
+    shipped, table, guiding = shipped_table(), ramachandran_table(), guiding_table()
+    size = table.shape[-1]
+    for kind in range(len(CLASSES)):
+        favoured = shipped.log_density[kind] >= shipped.favoured[kind]
+        np.testing.assert_array_equal(guiding[kind][favoured], table[kind][favoured])
+        # By hand: the nearest favoured node, around the torus.
+        nodes = np.argwhere(favoured)
+        for node in np.argwhere(~favoured)[::97]:
+            apart = np.abs(nodes - node)
+            apart = np.minimum(apart, size - apart)
+            degrees = np.sqrt((apart**2).sum(axis=1)).min() * 360 / size
+            added = guiding[kind][tuple(node)] - table[kind][tuple(node)]
+            np.testing.assert_allclose(added, GUIDE * degrees, rtol=1e-4)
 
 
 def test_an_unknown_angle_leaves_the_density_of_the_other():
