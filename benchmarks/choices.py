@@ -3,9 +3,9 @@
     python benchmarks/choices.py --chains 8
 
 The evidence of a target is looked at once; then every variant builds from it: the paper's tracer instead of threading,
-its recurrence, its scores, atoms left on their points, secondary structure given (DSSP) or withheld. Targets are the
-first chains of the list val-20 at 5 Å, and as many of the suite val-experimental. Goes on where it stopped; writes
-benchmarks/results/choices.json and prints its table. Reads the data folder (DEEPMM_JAX_DATA).
+its recurrence, its scores, atoms left on their points, secondary structure given (DSSP) or withheld. Targets are spread
+over the list val-20 at 5 Å, as many over the suite val-experimental, and two real maps. Goes on where it stopped;
+writes benchmarks/results/choices.json and prints its table. Reads the data folder (DEEPMM_JAX_DATA).
 """
 
 import argparse
@@ -37,7 +37,9 @@ from deepmm_jax.structure.secondary_structure import assign_secondary_structure
 
 
 RESULTS = Path(__file__).parent / "results" / "choices.json"
-SUITES = {"val-20": "5 Å", "val-experimental": "as measured, 2.5–5 Å"}
+SUITES = {"val-20": "5 Å", "val-experimental": "as measured, 2.5–5 Å", "real": "real maps"}
+REAL = ("emd8923_6dw1_A", "emd5001_groel_segment")
+"""Trainable real maps from which no network has learnt."""
 FIGURES = ("tm_score", "ca_rmsd", "residue_match", "sequence_match", "coverage")
 DEFAULT = "as `build` does it"
 
@@ -79,7 +81,8 @@ def main() -> None:
     data = data_directory()
     cases = json.loads(RESULTS.read_text())["cases"] if RESULTS.is_file() else {}
     for suite, group in SUITES.items():
-        for target in spread(suite_targets(suite, data), arguments.chains):
+        only = REAL if suite == "real" else ()
+        for target in spread(suite_targets(suite, data, only), arguments.chains):
             done = cases.setdefault(target.name, {"group": group})
             missing = [name for name in VARIANTS if name not in done]
             if not missing:

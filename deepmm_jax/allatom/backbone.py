@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from deepmm_jax.allatom.ideal_geometry import C_O, CA_C_O
 from deepmm_jax.allatom.peptide_planes import TURNS, best_states, joined_residues, peptide_choices
-from deepmm_jax.allatom.ramachandran import ramachandran_table, residue_classes, with_unknown
+from deepmm_jax.allatom.ramachandran import guiding_table, residue_classes, with_unknown
 from deepmm_jax.allatom.relaxation import Backbone, contact_partners, place_beta, relax
 from deepmm_jax.allatom.surroundings import Surroundings, atom_costs, surroundings_of
 from deepmm_jax.allatom.values import CB, MOST_ATOMS, AllAtomModel
@@ -89,8 +89,7 @@ def _place(
     around: Surroundings,
     calpha_width: Float[Array, ""],
 ) -> Float[Array, "k n 5 3"]:
-    table = jnp.asarray(ramachandran_table())
-    unknown = jnp.asarray(with_unknown(ramachandran_table()))
+    table, unknown = jnp.asarray(guiding_table()), jnp.asarray(with_unknown(guiding_table()))
 
     def place_one(calpha: Array, built: Array, corner: Array, cost: Array) -> Array:
         joined = joined_residues(calpha, built, LONGEST_BOND)

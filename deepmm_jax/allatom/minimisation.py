@@ -15,7 +15,7 @@ from openmm import unit
 
 from deepmm_jax.allatom.density_force import density_force
 from deepmm_jax.allatom.force_field import ANGSTROM, CA, C, ForceField, N, cpu, force_field, soft_repulsion
-from deepmm_jax.allatom.ramachandran import residue_classes
+from deepmm_jax.allatom.ramachandran import guiding_table, ramachandran_table, residue_classes
 from deepmm_jax.allatom.restraint_forces import hand_force, planarity_force, position_force, ramachandran_force
 from deepmm_jax.allatom.values import CB, AllAtomModel
 from deepmm_jax.config import MinimisationConfig
@@ -43,16 +43,17 @@ def minimise(
     """The chains of one model, whole residues, minimised together in the force field and the map.
 
     Hydrogens are added and dropped again. The same input gives the same output. If a residue turned D or a peptide left
-    its plane, it is done once more with peptides held firmly; a chain in which it happens again comes back as it was,
-    and so do all if anything fails: a warning in the log tells.
+    its plane, it is done once more with peptides held firmly and outliers of Ramachandran's plot left alone; a chain in
+    which it happens again comes back as it was, and so do all if anything fails: a warning in the log tells.
     """
     if not config.enabled or not any(chain.mask.any() for chain in chains):
         return list(chains)
     moved, sound = list(chains), [True] * len(chains)
-    for settings in (config, replace(config, planarity=FIRM)) if config.planarity else (config,):
+    tries = [(config, guiding_table()), (replace(config, planarity=FIRM), ramachandran_table())]
+    for settings, table in tries if config.planarity else tries[:1]:
         try:
             field = force_field(chains, settings.cutoff, neutral=settings.charges == "softened")
-            positions = _descended(field, chains, density, settings)
+            positions = _descended(field, chains, density, settings, table)
         except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
             _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
             break
@@ -66,11 +67,15 @@ def minimise(
 
 
 def _descended(
-    field: ForceField, chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+    field: ForceField,
+    chains: Sequence[AllAtomModel],
+    density: DensityMap | None,
+    config: MinimisationConfig,
+    table: Float[np.ndarray, "5 g g"],
 ) -> Float[np.ndarray, "p 3"]:
     """Positions (Å) of all particles in the minimum."""
     field.nonbonded.setForceGroup(HARD)
-    added = [(force, ALWAYS) for force in _restraints(field, chains, config)]
+    added = [(force, ALWAYS) for force in _restraints(field, chains, config, table)]
     added.append((soft_repulsion(field.nonbonded), SOFT))
     if density is not None and config.density:
         atoms = np.concatenate([particles[particles >= 0] for particles in field.particles])
@@ -88,7 +93,9 @@ def _descended(
     return context.getState(positions=True).getPositions(asNumpy=True).value_in_unit(unit.angstrom)
 
 
-def _restraints(field: ForceField, chains: Sequence[AllAtomModel], config: MinimisationConfig) -> list[openmm.Force]:
+def _restraints(
+    field: ForceField, chains: Sequence[AllAtomModel], config: MinimisationConfig, table: Float[np.ndarray, "5 g g"]
+) -> list[openmm.Force]:
     held, torsions, classes, peptides, omega, corners = [], [], [], [], [], []
     for chain, particles, joined in zip(chains, field.particles, field.joined):
         built = chain.mask.any(axis=1)
@@ -104,7 +111,7 @@ def _restraints(field: ForceField, chains: Sequence[AllAtomModel], config: Minim
     atoms = np.concatenate(held)
     forces: list[openmm.Force] = [position_force(atoms, field.positions[atoms], config.restraint)]
     if config.torsions:
-        forces.append(ramachandran_force(np.concatenate(torsions), np.concatenate(classes), config.torsions))
+        forces.append(ramachandran_force(np.concatenate(torsions), np.concatenate(classes), table, config.torsions))
     if config.planarity:
         forces.append(planarity_force(np.concatenate(peptides), np.concatenate(omega), config.planarity))
     return [*forces, hand_force(np.concatenate(corners))]

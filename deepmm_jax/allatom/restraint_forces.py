@@ -5,7 +5,6 @@ import openmm
 from jaxtyping import Float, Int
 
 from deepmm_jax.allatom.force_field import ANGSTROM, KJ
-from deepmm_jax.allatom.ramachandran import guiding_table
 
 
 STRIDE = 3
@@ -30,14 +29,11 @@ def position_force(
 
 
 def ramachandran_force(
-    torsions: Int[np.ndarray, "k 5"], classes: Int[np.ndarray, "k"], weight: float
+    torsions: Int[np.ndarray, "k 5"], classes: Int[np.ndarray, "k"], tables: Float[np.ndarray, "5 g g"], weight: float
 ) -> openmm.CMAPTorsionForce:
-    """Energy weight (kcal/mol) · −log p(φ, ψ) of the particles C, N, Cα, C, N, by the classes of the residues.
-
-    Outside of what is favoured it leads back there (`guiding_table`).
-    """
+    """Energy weight (kcal/mol) · table(φ, ψ) of the particles C, N, Cα, C, N, by the classes of the residues."""
     force = openmm.CMAPTorsionForce()
-    for table in guiding_table()[:, ::STRIDE, ::STRIDE]:
+    for table in tables[:, ::STRIDE, ::STRIDE]:
         size = len(table)
         from_zero = np.roll(weight * KJ * table.astype(float), (size // 2, size // 2), axis=(0, 1))
         force.addMap(size, from_zero.ravel(order="F"))  # φ runs fastest

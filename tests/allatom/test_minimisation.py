@@ -141,7 +141,7 @@ def test_maps_without_the_model_do_not_pull(density: DensityMap, truth: AllAtomM
 @pytest.mark.parametrize(("phi", "psi"), [(-63.0, -45.0), (-117.0, 135.0), (63.0, 45.0), (-90.0, 0.0)])
 def test_torsions_cost_what_the_table_says(phi: float, psi: float):
     atoms = allatom_oracle.build_backbone([-60.0, phi, -60.0], [psi, psi, psi])[:, :3].reshape(-1, 3)
-    force = ramachandran_force(np.array([[2, 3, 4, 5, 6]]), np.array([GENERAL]), 2.0)
+    force = ramachandran_force(np.array([[2, 3, 4, 5, 6]]), np.array([GENERAL]), guiding_table(), 2.0)
     i, j = (round((angle + 180) / 3) for angle in (phi, psi))
     np.testing.assert_allclose(energy(force, atoms), 2 * guiding_table()[GENERAL, i, j], rtol=0.02, atol=0.02)
 
@@ -264,15 +264,19 @@ def test_only_the_peptide_of_a_proline_may_turn_cis(kinase: Chain):
 
 
 def test_a_second_try_holds_the_peptides_firmly(truth: AllAtomModel, monkeypatch: pytest.MonkeyPatch):
-    tried = []
+    tried, tables = [], []
 
-    def descended(field: ForceField, chains: object, density: object, config: MinimisationConfig) -> np.ndarray:
+    def descended(
+        field: ForceField, chains: object, density: object, config: MinimisationConfig, table: np.ndarray
+    ) -> np.ndarray:
         tried.append(config.planarity)
+        tables.append(table)
         return field.positions + 1 if config.planarity == minimisation.FIRM else field.positions * [1, 1, -1]
 
     monkeypatch.setattr(minimisation, "_descended", descended)
     config = MinimisationConfig()
     (built,) = minimise([truth], None, config)
     assert tried == [config.planarity, minimisation.FIRM]
+    assert (tables[0] > tables[1]).any() and (tables[0] >= tables[1]).all(), "outliers are left alone the second time"
     np.testing.assert_allclose(built.positions[built.mask], truth.positions[truth.mask] + 1, atol=1e-3)
     assert minimise([truth], None, replace(config, planarity=0.0)) == [truth], "nothing to hold, no second try"
