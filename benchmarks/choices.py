@@ -38,7 +38,7 @@ from deepmm_jax.structure.secondary_structure import assign_secondary_structure
 
 RESULTS = Path(__file__).parent / "results" / "choices.json"
 SUITES = {"val-20": "5 Å", "val-experimental": "as measured, 2.5–5 Å", "real": "real maps"}
-REAL = ("emd8923_6dw1_A", "emd5001_groel_segment")
+REAL = ("emd8923_6dw1_A", "emd5137_3los_A")
 """Trainable real maps from which no network has learnt."""
 FIGURES = ("tm_score", "ca_rmsd", "residue_match", "sequence_match", "coverage")
 DEFAULT = "as `build` does it"

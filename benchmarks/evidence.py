@@ -1,4 +1,4 @@
-"""How right a whole-map network's evidence is: simulated chains, experimental-like ones by resolution, real maps.
+"""How right the evidence of a network is: simulated chains, experimental-like ones by resolution, real maps.
 
     python benchmarks/evidence.py simulated simulated-experimental real --checkpoint runs/mine --max-minutes 20
     python benchmarks/evidence.py real emd20026_apoferritin
@@ -108,6 +108,8 @@ def main() -> None:
         parser.error(
             f"give kinds ({', '.join(KINDS)}), or one alone with names of chains or maps, or --fit-temperature"
         )
+    if arguments.paper and arguments.fit_temperature:
+        parser.error("--fit-temperature is for whole-map networks, without --paper")
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     folder = arguments.output or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +132,8 @@ def main() -> None:
             result["speed"] = speed(data, kind, config, arguments.seed)
         result["command"] = "python benchmarks/evidence.py " + " ".join(shown(arguments, kind, names))
         label = Path(arguments.checkpoint).name if arguments.checkpoint else ""
-        parts = ["evidence", kind, "held-out" if kind == "real" and arguments.held_out else "", label]
+        parts = ["evidence", kind, "held-out" if kind == "real" and arguments.held_out else ""]
+        parts += ["paper" if arguments.paper else "", label]
         path = folder / f"{'-'.join(part for part in parts if part)}.json"
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         print(f"\n{kind}, network {result['network']}\n\n{table(result)}\n\n{path}", flush=True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from deepmm_jax.allatom.side_chains import place_side_chains
 from deepmm_jax.allatom.values import AllAtomModel
 from deepmm_jax.complexes.occupied import without_occupied
 from deepmm_jax.confidence.doubts import doubts
+from deepmm_jax.confidence.features import RIVALS
 from deepmm_jax.config import BuildConfig, TracingConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mask import crop_to_density
@@ -33,7 +34,7 @@ from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.box_inference import predict_boxes
 from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.networks.inference import CONTEXT, predict_volumes
-from deepmm_jax.rating import RATED, rate_models, typed, typing_of
+from deepmm_jax.rating import rate_models, typed, typing_of
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.stages import StageRunner
 from deepmm_jax.structure.chain import Chain
@@ -159,7 +160,7 @@ def trace_calpha(
     here = replace(evidence, origin=np.zeros(3))
     wanted, traced = config.alignment.models, None
     # How far a model can be believed must not depend on how many are asked for.
-    config = replace(config, alignment=replace(config.alignment, models=max(wanted, RATED)))
+    config = replace(config, alignment=replace(config.alignment, models=max(wanted, RIVALS)))
     if config.tracer != "threading":
         traced = tabu_then_align(here, profile, config, seed=seed, run=run, label=label)
     if traced is None or config.tracer == "both":
@@ -168,10 +169,16 @@ def trace_calpha(
         traced = run(f"gaps{label}", close_gaps, here, threaded)
     models = run(f"refinement{label}", refine_models, here, traced, profile, config.refinement)
     models = run(f"confidence{label}", rate_models, here, models, profile, config.alignment, *typing_of(config))
-    models = models.best(wanted)
+    models = first_models(models, wanted)
     for doubt in doubts(models):
         log.warning("%s: of the best model: %s", profile.name, doubt)
     return replace(models, positions=(models.positions + evidence.origin).astype(np.float32))
+
+
+def first_models(models: CalphaModels, count: int) -> CalphaModels:
+    """The best `count` models."""
+    names = [field.name for field in fields(models)]
+    return replace(models, **{name: rows[:count] for name in names if (rows := getattr(models, name)) is not None})
 
 
 def tabu_then_align(

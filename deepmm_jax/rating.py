@@ -17,10 +17,6 @@ from deepmm_jax.networks.checkpoints import find_checkpoint
 from deepmm_jax.sequence.profile import SequenceProfile
 
 
-RATED = 10
-"""Models that are compared with each other at least: what the best ones say tells how far each can be believed."""
-
-
 def typing_of(config: BuildConfig) -> tuple[TypingConfig, Path | None]:
     """How places are typed, and the network that does it from boxes."""
     return config.typing, find_checkpoint(config.box_b) if config.evidence == "boxes" else None

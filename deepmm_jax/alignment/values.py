@@ -26,17 +26,6 @@ class CalphaModels:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def best(self, count: int) -> "CalphaModels":
-        """The first `count` of them."""
-        return CalphaModels(
-            positions=self.positions[:count],
-            built=self.built[:count],
-            scores=self.scores[:count],
-            mscores=self.mscores[:count],
-            support=self.support[:count],
-            confidence=None if self.confidence is None else self.confidence[:count],
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRegister:

@@ -49,8 +49,10 @@ def minimise(
     if not config.enabled or not any(chain.mask.any() for chain in chains):
         return list(chains)
     moved, sound = list(chains), [True] * len(chains)
-    tries = [(config, guiding_table()), (replace(config, planarity=FIRM), ramachandran_table())]
-    for settings, table in tries if config.planarity else tries[:1]:
+    tries = [(config, guiding_table())]
+    if config.planarity or config.torsions:
+        tries.append((replace(config, planarity=FIRM if config.planarity else 0.0), ramachandran_table()))
+    for settings, table in tries:
         try:
             field = force_field(chains, settings.cutoff, neutral=settings.charges == "softened")
             positions = _descended(field, chains, density, settings, table)

@@ -1,4 +1,4 @@
-"""How likely backbone torsions are: −log p(φ, ψ) by residue class, as the backbone is built by it."""
+"""How likely backbone torsions are: −log p(φ, ψ) by residue class, and what leads back from rare ones."""
 
 from functools import cache
 
@@ -39,12 +39,12 @@ def guiding_table() -> Float[np.ndarray, "5 g g"]:
     table, shipped = ramachandran_table(), ramachandran.ramachandran_table()
     outside = shipped.log_density < shipped.favoured[:, None, None]
     size = table.shape[-1]
-    away = [distance_transform_edt(np.tile(each, (3, 3)))[size : 2 * size, size : 2 * size] for each in outside]
-    return table + np.float32(GUIDE * 360 / size) * np.array(away, np.float32)
+    nodes = np.array([distance_transform_edt(np.tile(each, (3, 3))) for each in outside], np.float32)
+    return table + np.float32(GUIDE * 360 / size) * nodes[:, size : 2 * size, size : 2 * size]
 
 
 def with_unknown(table: Float[np.ndarray, "5 g g"]) -> Float[np.ndarray, "5 g+1 g+1"]:
-    """The table with a last row and column for an angle that is unknown: −log of the other angle's density."""
+    """A table with a last row and column for an angle that is unknown: −log of the other angle's density."""
     density = np.pad(np.exp(-table), ((0, 0), (0, 1), (0, 1)))
     density[:, -1] = density[:, :-1].mean(axis=1)
     density[:, :, -1] = density[:, :, :-1].mean(axis=2)
@@ -59,7 +59,10 @@ def torsion_bin(angle: Float[Array, "*s"], size: int) -> Int[Array, "*s"]:
 def torsion_energy(
     table: Float[Array, "5 g g"], classes: Int[Array, "n"], phi: Float[Array, "n"], psi: Float[Array, "n"]
 ) -> Float[Array, "n"]:
-    """−log p(φ, ψ) of every residue as a smooth function of the angles (radians): a cubic B-spline over the nodes."""
+    """What a table, such as −log p(φ, ψ), says of every residue, as a smooth function of the angles (radians).
+
+    It is a cubic B-spline over the nodes.
+    """
     size = table.shape[-1]
     place = (jnp.stack([phi, psi]) / (2 * jnp.pi) + 0.5) * size
     rows, weights = spline_taps(place)

@@ -15,6 +15,8 @@ ELSEWHERE = 2.0
 """A model that has a residue farther from its place than this contradicts it, Å."""
 BOND = 3.8
 """Å between successive Cα."""
+RIVALS = 10
+"""So many of the best models are compared with each model."""
 WIDEST_MARGIN = 3.0
 """Scores per residue by which the best contradicting model may be worse; more says no more."""
 FEATURES = (
@@ -84,18 +86,19 @@ def at_residues(evidence: Evidence, models: CalphaModels) -> Float[np.ndarray, "
 def against_others(models: CalphaModels) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, "k n"]]:
     """Margin to the best model that has a residue elsewhere, score per residue; share of the models that have it there.
 
-    Without such a model the margin is the widest. A model counts in the shares by its score: exp of the score per
-    residue, relative to the best.
+    The best `RIVALS` models are looked at. Without one that has it elsewhere the margin is the widest. A model counts
+    in the shares by its score: exp of the score per residue, relative to the best.
     """
     k, n = models.built.shape
     scores = models.scores.astype(float) / n
-    weights = np.exp(np.maximum(scores - scores.max(), -WIDEST_MARGIN))
+    rivals = scores[:RIVALS]
+    weights = np.exp(np.maximum(rivals - scores.max(), -WIDEST_MARGIN))
     margin, agreement = np.full((k, n), WIDEST_MARGIN), np.zeros((k, n))
     with np.errstate(invalid="ignore"):
-        apart = np.linalg.norm(models.positions[:, None] - models.positions[None], axis=-1)
+        apart = np.linalg.norm(models.positions[:, None] - models.positions[None, :RIVALS], axis=-1)
         there = apart < ELSEWHERE  # never for what is not built
     for row in range(k):
-        best = np.where(there[row], -np.inf, scores[:, None]).max(axis=0)
+        best = np.where(there[row], -np.inf, rivals[:, None]).max(axis=0)
         margin[row] = np.clip(scores[row] - best, -WIDEST_MARGIN, WIDEST_MARGIN)
         agreement[row] = weights @ there[row] / weights.sum()
     return margin, agreement

@@ -23,7 +23,8 @@ class MinimisationConfig:
     density: float = 10.0
     """What an atom gains from a density higher by one standard deviation; 0 leaves the map out."""
     torsions: float = 2.0
-    """What a residue gains where (φ, ψ) are e times as frequent; kT at room temperature is 0.6."""
+    """What a residue gains where (φ, ψ) are e times as frequent; kT at room temperature is 0.6. Outside of what is
+    favoured a tenth of it for every degree."""
     planarity: float = 10.0
     """Half the barrier that keeps each peptide trans, or cis, as it is at the start."""
     steps: int = 500

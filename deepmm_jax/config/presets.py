@@ -47,7 +47,7 @@ class BuildConfig:
         if self.evidence == "boxes" and self.tracer != "tabu":
             raise ConfigError(
                 f'evidence = "boxes" has no types of voxels, which tracer = "{self.tracer}" needs; '
-                'set tracer = "tabu", or take a paper-* preset'
+                'set tracer = "tabu", or take one of the presets paper-simulated, paper-experimental, paper-emdb'
             )
         if self.evidence == "boxes" and self.refinement.enabled:
             raise ConfigError(

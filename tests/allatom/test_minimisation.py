@@ -138,7 +138,7 @@ def test_maps_without_the_model_do_not_pull(density: DensityMap, truth: AllAtomM
     assert density_force(density, positions + 500.0, atoms, 1.0) is None
 
 
-@pytest.mark.parametrize(("phi", "psi"), [(-63.0, -45.0), (-117.0, 135.0), (63.0, 45.0), (-90.0, 0.0)])
+@pytest.mark.parametrize(("phi", "psi"), [(-63.0, -45.0), (-117.0, 135.0), (63.0, -135.0), (-90.0, 0.0)])
 def test_torsions_cost_what_the_table_says(phi: float, psi: float):
     atoms = allatom_oracle.build_backbone([-60.0, phi, -60.0], [psi, psi, psi])[:, :3].reshape(-1, 3)
     force = ramachandran_force(np.array([[2, 3, 4, 5, 6]]), np.array([GENERAL]), guiding_table(), 2.0)
@@ -279,4 +279,5 @@ def test_a_second_try_holds_the_peptides_firmly(truth: AllAtomModel, monkeypatch
     assert tried == [config.planarity, minimisation.FIRM]
     assert (tables[0] > tables[1]).any() and (tables[0] >= tables[1]).all(), "outliers are left alone the second time"
     np.testing.assert_allclose(built.positions[built.mask], truth.positions[truth.mask] + 1, atol=1e-3)
-    assert minimise([truth], None, replace(config, planarity=0.0)) == [truth], "nothing to hold, no second try"
+    assert minimise([truth], None, replace(config, planarity=0.0, torsions=0.0)) == [truth]
+    assert len(tried) == 3, "nothing to hold and to leave alone, no second try"

@@ -8,6 +8,7 @@ import pytest
 from deepmm_jax.alignment.values import CalphaModels, ModelRegister
 from deepmm_jax.confidence.features import (
     FEATURES,
+    RIVALS,
     WIDEST_MARGIN,
     against_others,
     at_residues,
@@ -79,6 +80,15 @@ def test_other_models_contradict_or_agree(straight: np.ndarray):
     weights = np.exp([0, -0.5, -1.0])
     np.testing.assert_allclose(agreement[0, 1], 1.0)
     np.testing.assert_allclose(agreement[0, 2], weights[:2].sum() / weights.sum())
+
+
+def test_only_the_best_models_are_rivals(straight: np.ndarray):
+    many = np.stack([straight] * (RIVALS + 2))
+    many[RIVALS:, 2:, 1] += 5.0
+    scores = np.linspace(8.0, 6.0, RIVALS + 2).tolist()
+    few, more = (against_others(models_at(many[:k], scores[:k])) for k in (RIVALS, RIVALS + 2))
+    for before, after in zip(few, more, strict=True):
+        np.testing.assert_array_equal(after[:RIVALS], before)
 
 
 def test_means_are_those_of_loops_over_built_residues(rng: np.random.Generator):
