@@ -132,6 +132,8 @@ def table(cases: dict[str, Any]) -> str:
     lines = []
     for group in SUITES.values():
         rows = [row for row in cases.values() if row["group"] == group and len(row) == 1 + len(VARIANTS)]
+        if not rows:
+            continue
         lines += [f"\n{group}, {len(rows)} chains\n"]
         lines += ["| | TM-score | change | Cα RMSD, median | sequence match | seconds |", "| --- " * 6 + "|"]
         for name in VARIANTS:
