@@ -152,7 +152,7 @@ CHANGES = [
     ("--threads 2 --device cpu", 8),
     ("MAP moved.mrc", 8),
     ("--checkpoint same", 8),
-    ("--models 2", 5),
+    ("--models 2", 6),
     ("--secondary-structure states.ss", 5),
     ("--config typing.toml", 4),
     ("--seed 1", 3),
