@@ -1,10 +1,11 @@
-"""Covalent geometry of a model: bonds and angles against Engh & Huber, peptides out of plane or cis, D residues."""
+"""Covalent geometry of a model: bonds and angles against Engh & Huber, peptides, D residues, missing atoms."""
 
 import numpy as np
 from jaxtyping import Float
 
+from deepmm_jax.constants import AMINO_ACIDS
 from deepmm_jax.structure.engh_huber import ANGLES, BONDS, C_N_CA, C_N_CD, CA_C_N, O_C_N, PEPTIDE_BOND, Ideal
-from deepmm_jax.structure.residue_atoms import DISULFIDE_LENGTH, LETTERS, ResidueAtoms, before
+from deepmm_jax.structure.residue_atoms import DISULFIDE_LENGTH, KNOWN_ATOMS, LETTERS, SLOT, ResidueAtoms, before
 
 
 TWISTED = 30.0
@@ -69,6 +70,16 @@ def d_residues(atoms: ResidueAtoms) -> int:
     n, ca, c, cb = (atoms.atom(name) for name in ("N", "CA", "C", "CB"))
     volume = ((n - ca) * np.cross(c - ca, cb - ca)).sum(axis=-1)  # +2.6 Å³ in L residues
     return int((volume < 0).sum())
+
+
+def incomplete_residues(atoms: ResidueAtoms) -> int:
+    """Residues of the 20 types that lack a heavy atom of theirs; OXT may be missing."""
+    absent = np.isnan(atoms.positions).any(axis=-1)
+    count = 0
+    for letter in AMINO_ACIDS:
+        slots = [SLOT[name] for name in KNOWN_ATOMS[letter] if name != "OXT"]
+        count += int(absent[atoms.of(letter)][:, slots].any(axis=1).sum())
+    return count
 
 
 def disulfides(atoms: ResidueAtoms) -> list[tuple[int, int]]:

@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from deepmm_jax.allatom import backbone
 from deepmm_jax.allatom.backbone import place_backbone
+from deepmm_jax.allatom.ramachandran import ramachandran_table
 from deepmm_jax.allatom.values import CB, AllAtomModel
+from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.evidence.ideal import ideal_evidence
 from deepmm_jax.structure.chain import BACKBONE
@@ -96,6 +99,25 @@ def test_evidence_leads_the_atoms():
     for with_map, without in zip(seen, blind, strict=True):
         assert deviation(with_map) < 0.3
         assert deviation(with_map) < deviation(without) - 0.1
+
+
+def test_residues_are_led_to_favoured_angles(monkeypatch: pytest.MonkeyPatch):
+    dice = np.random.default_rng(0)
+    noisy = CALPHA + 0.9 * dice.normal(size=(5, *CALPHA.shape)).astype(np.float32)
+
+    def unusual() -> float:
+        """Share of residues outside the favoured angles, by freshly traced code."""
+        backbone._place.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+        models = place_backbone(noisy, np.ones((5, 20), bool), LETTERS)
+        return 1 - (geometry_figures([model.chain("A") for model in models])["ramachandran_favoured"] or 0.0)
+
+    guided = unusual()
+    with monkeypatch.context() as patch:
+        patch.setattr(backbone, "guiding_table", ramachandran_table)
+        unguided = unusual()
+    backbone._place.clear_cache()  # pyright: ignore[reportAttributeAccessIssue]
+    assert unguided > 0.05
+    assert guided < unguided / 3
 
 
 def test_letters_must_fit():

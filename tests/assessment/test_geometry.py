@@ -17,6 +17,7 @@ def test_a_good_structure(kinase):
     assert figures["bond_rmsz"] < 1.0 and figures["angle_rmsz"] < 1.6
     assert (figures["twisted_peptides"], figures["cis_non_proline"], figures["d_residues"]) == (0, 0, 0)
     assert figures["cis_proline"] == 1  # Pro 87
+    assert figures["incomplete_residues"] == 0
     assert figures["ramachandran_favoured"] > 0.96 and figures["ramachandran_outliers"] == 0.0
     assert figures["rotamer_outliers"] < 0.02
     assert figures["clashscore"] < 8
@@ -50,13 +51,14 @@ def test_a_main_chain_alone_has_no_rotamers(kinase):
     )
     figures, whole = geometry_figures([chain]), geometry_figures([kinase])
     assert [name for name, value in figures.items() if value is None] == ["rotamer_outliers"]
+    assert figures["incomplete_residues"] == sum(letter != "G" for letter in kinase.sequence)
     assert figures["ramachandran_favoured"] == whole["ramachandran_favoured"]
 
 
 def test_chains_count_together(kinase):
     far = moved(kinase, np.arange(len(kinase.positions)), lambda x: x + 200.0)
     one, two = geometry_figures([kinase]), geometry_figures([kinase, far])
-    counts = ("cis_proline", "twisted_peptides", "cis_non_proline", "d_residues")
+    counts = ("cis_proline", "twisted_peptides", "cis_non_proline", "d_residues", "incomplete_residues")
     assert {k: 2 * v if k in counts else pytest.approx(v, rel=1e-3) for k, v in one.items()} == two
 
 

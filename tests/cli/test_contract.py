@@ -181,7 +181,7 @@ timings_seconds peak_memory_mb device versions input warnings
 EVALUATE = """
 n_model n_reference coverage ca_rmsd ca_rmsd_superposed tm_score residue_match sequence_match click_rmsd click_overlap
 backbone_rmsd all_atom_rmsd bond_rmsz angle_rmsz twisted_peptides cis_proline cis_non_proline d_residues
-ramachandran_favoured ramachandran_outliers rotamer_outliers clashscore
+incomplete_residues ramachandran_favoured ramachandran_outliers rotamer_outliers clashscore
 """
 GEOMETRY = EVALUATE[EVALUATE.index("bond_rmsz") :]
 EVALUATE_MAP = "cc_mask cc_box cc_peaks cc_volume fitted_b q_score"

@@ -32,7 +32,8 @@ def test_a_wrong_model_ends_the_demo_with_exit_code_1(
 ):
     """With a stand-in for the build, which takes a minute: the crystal itself, in place or not."""
     (crystal,) = read_chains(example_path("1ake_A.pdb.gz"))
-    geometry = dict.fromkeys(("ramachandran_outliers", "rotamer_outliers", "d_residues", "twisted_peptides"), 0)
+    counts = ("d_residues", "incomplete_residues", "twisted_peptides")
+    geometry = dict.fromkeys((*counts, "ramachandran_outliers", "rotamer_outliers"), 0)
 
     def build_into(output: Path, *_: Any, **__: Any) -> dict[str, Any]:
         crystal.positions[:] += shift
