@@ -74,7 +74,7 @@ def d_residues(atoms: ResidueAtoms) -> int:
 
 def incomplete_residues(atoms: ResidueAtoms) -> int:
     """Residues of the 20 types that lack a heavy atom of theirs; OXT may be missing."""
-    absent = np.isnan(atoms.positions).any(axis=-1)
+    absent = np.asarray(np.isnan(atoms.positions).any(axis=-1))
     count = 0
     for letter in AMINO_ACIDS:
         slots = [SLOT[name] for name in KNOWN_ATOMS[letter] if name != "OXT"]
