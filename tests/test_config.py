@@ -79,7 +79,7 @@ def test_the_papers_restraints_alone():
 
 def test_paper_presets_look_at_boxes_above_the_density_of_section_2_2():
     assert [PRESETS[f"paper-{name}"].box_density for name in ("simulated", "experimental", "emdb")] == [1.0, None, None]
-    assert replace(PRESETS["paper-emdb"], evidence="boxes").networks == ("box-a", "box-b")
+    assert PRESETS["paper-emdb"].networks == ("box-a", "box-b")
     assert PRESETS["simulated"].networks == ("simulated",)
 
 
@@ -98,14 +98,14 @@ def test_checkpoint_is_that_of_boxes_or_of_a_whole_map(tmp_path: Path):
 @pytest.mark.parametrize(
     ("preset", "text", "sentence"),
     [
-        ("experimental", 'evidence = "boxes"', 'which tracer = "threading" needs; set tracer = "tabu"'),
-        ("paper-simulated", 'evidence = "boxes"\ntracer = "both"', 'which tracer = "both" needs'),
+        ("experimental", 'evidence = "boxes"', 'which tracer = "threading" needs; set evidence = "whole-map"'),
+        ("paper-simulated", 'tracer = "both"', 'which tracer = "both" needs'),
         (
             "paper-simulated",
-            'evidence = "boxes"\n[refinement]\nenabled = true',
-            r"set enabled = false in \[refinement\]",
+            "[refinement]\nenabled = true",
+            r'set evidence = "whole-map", or enabled = false in \[refinement\]',
         ),
-        ("paper-simulated", 'evidence = "boxes"\nrotations = 4', "rotations is 4, but boxes are looked at as they lie"),
+        ("paper-simulated", "rotations = 4", "rotations is 4, but boxes are looked at as they lie"),
         ("paper-simulated", "box_density = -1", "box_density is -1; give 0 or more"),
         ("paper-simulated", 'evidence = "box"', "evidence is 'box' and must be 'whole-map' or 'boxes'"),
     ],

@@ -55,12 +55,19 @@ def read_inputs(
     warnings += [*noticed, *crowding(density, sum(map(len, profiles)), contour, name=str(map_path))]
     if settings is not None:
         from deepmm_jax.networks.boxes import load_box_network
+        from deepmm_jax.networks.checkpoints import read_card
         from deepmm_jax.networks.inference import load_network
 
         # To hear of a bad one before anything is written.
         if settings.evidence == "boxes":
             load_box_network(settings.box_a, "box-a")
             load_box_network(settings.box_b, "box-b")
+            for name in settings.networks:
+                if (card := read_card(name)).get("undertrained"):
+                    warnings.append(
+                        f"network {name} is undertrained ({card['schedule']}); models are better with the evidence of "
+                        f"a whole-map network: --checkpoint {settings.network}"
+                    )
         else:
             load_network(settings.network)
     if secondary_structure == "predict":

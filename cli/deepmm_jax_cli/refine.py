@@ -1,6 +1,7 @@
 """`deepmm-jax refine`: a model that is known, with all its atoms, in a density map."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,7 +124,7 @@ def refine_into(
     place: Any,
 ) -> None:
     """Refine and write everything."""
-    from deepmm_jax.allatom.completion import as_given
+    from deepmm_jax.allatom.completion import as_given, given_atoms, has_side_chains
     from deepmm_jax.assessment.geometry import geometry_figures
     from deepmm_jax.density.scaling import contour_level
     from deepmm_jax.pipeline import complete_atoms, minimise_best
@@ -135,6 +136,8 @@ def refine_into(
     progress.tell(warnings)
     run = StageRunner(observer=progress)
     placed = complete_atoms(density, chains, run=run)
+    if any(has_side_chains(given_atoms(chain)) for chain in chains):
+        settings = replace(settings, minimisation=replace(settings.minimisation, repack=False))
     minimised = [model for (model,) in minimise_best(density, [[model] for model in placed], settings, run=run)]
     refined = [as_given(model, chain) for model, chain in zip(minimised, chains, strict=True)]
     map_path, model_path = (Path(description[name]["path"]) for name in ("map", "model"))

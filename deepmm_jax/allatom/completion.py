@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from deepmm_jax.alignment.values import CalphaModels
-from deepmm_jax.allatom.values import ATOMS, MOST_ATOMS, AllAtomModel
+from deepmm_jax.allatom.values import ATOMS, CB, MOST_ATOMS, AllAtomModel
 from deepmm_jax.structure.chain import BACKBONE, Chain
 
 
@@ -70,6 +70,11 @@ def lacks_backbone(model: AllAtomModel) -> Bool[np.ndarray, "n"]:
 def lacks_atoms(model: AllAtomModel) -> Bool[np.ndarray, "n"]:
     """Which residues are there, but without some heavy atom."""
     return model.mask.any(axis=1) & ~complete_residues(model)
+
+
+def has_side_chains(model: AllAtomModel) -> bool:
+    """Whether any residue has an atom beyond Cβ."""
+    return bool(model.mask[:, CB + 1 :].any())
 
 
 def with_residues(model: AllAtomModel, placed: AllAtomModel, residues: Bool[np.ndarray, "n"]) -> AllAtomModel:

@@ -17,6 +17,7 @@ from deepmm_jax.allatom.density_force import density_force
 from deepmm_jax.allatom.force_field import ANGSTROM, CA, C, ForceField, N, cpu, force_field, soft_repulsion
 from deepmm_jax.allatom.ramachandran import guiding_table, ramachandran_table, residue_classes
 from deepmm_jax.allatom.restraint_forces import hand_force, planarity_force, position_force, ramachandran_force
+from deepmm_jax.allatom.side_chains import place_side_chains
 from deepmm_jax.allatom.values import CB, AllAtomModel
 from deepmm_jax.config import MinimisationConfig
 from deepmm_jax.density.map import DensityMap
@@ -27,6 +28,8 @@ TOLERANCE = 10
 """kJ/mol/nm: root mean square force where a descent ends."""
 SOFT_STEPS = 100
 """Of the first descent at most."""
+BEFORE_PACKING = 60
+"""Steps of the second descent before side chains are chosen again: then the main chain stands where it will."""
 ALWAYS, SOFT, HARD = range(3)
 """Groups of forces: of both descents, of the first, of the second."""
 FIRM = 100.0
@@ -42,30 +45,63 @@ def minimise(
 ) -> list[AllAtomModel]:
     """The chains of one model, whole residues, minimised together in the force field and the map.
 
-    Hydrogens are added and dropped again. The same input gives the same output. If a residue turned D or a peptide left
-    its plane, it is done once more with peptides held firmly and outliers of Ramachandran's plot left alone; a chain in
-    which it happens again comes back as it was, and so do all if anything fails: a warning in the log tells.
+    Hydrogens are added and dropped again. The same input gives the same output. With `config.repack` the first descent
+    is short; then whole side chains are chosen again where the main chain stands, and all is minimised. A chain in
+    which a residue turned D or a peptide left its plane comes back as it was, and so do all if anything fails: a
+    warning in the log tells.
     """
     if not config.enabled or not any(chain.mask.any() for chain in chains):
         return list(chains)
-    moved, sound = list(chains), [True] * len(chains)
-    tries = [(config, guiding_table())]
-    if config.planarity or config.torsions:
-        tries.append((replace(config, planarity=FIRM if config.planarity else 0.0), ramachandran_table()))
-    for settings, table in tries:
-        try:
-            field = force_field(chains, settings.cutoff, neutral=settings.charges == "softened")
-            positions = _descended(field, chains, density, settings, table)
-        except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
-            _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
-            break
-        moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
-        sound = [_is_sound(*chain) for chain in zip(chains, moved, field.joined)]
-        if all(sound):
-            break
+    try:
+        steps = min(config.steps, BEFORE_PACKING) if config.repack else config.steps
+        moved, sound = _minimised(chains, density, replace(config, steps=steps))
+        if config.repack and any(sound):
+            packed = [_packed(chain, density) if good else chain for chain, good in zip(moved, sound)]
+            again, still = _minimised(packed, density, config)
+            moved = [new if better else old for old, new, better in zip(moved, again, still)]
+    except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
+        _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
+        return list(chains)
     for number in np.flatnonzero(~np.array(sound)) + 1:
         _log.warning("Chain %d of %d is not minimised: its stereochemistry would suffer", number, len(chains))
     return [new if good else chain for chain, new, good in zip(chains, moved, sound)]
+
+
+def _minimised(
+    chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+) -> tuple[list[AllAtomModel], list[bool]]:
+    """The chains in the minimum, and which of them kept their stereochemistry.
+
+    If one did not, all are minimised again with peptides held firmly and outliers of Ramachandran's plot left alone.
+    """
+    moved, sound = _attempt(chains, density, config, guiding_table())
+    if not all(sound) and (config.planarity or config.torsions):
+        firm = replace(config, planarity=FIRM if config.planarity else 0.0)
+        moved, sound = _attempt(chains, density, firm, ramachandran_table())
+    return moved, sound
+
+
+def _attempt(
+    chains: Sequence[AllAtomModel],
+    density: DensityMap | None,
+    config: MinimisationConfig,
+    table: Float[np.ndarray, "5 g g"],
+) -> tuple[list[AllAtomModel], list[bool]]:
+    field = force_field(chains, config.cutoff, neutral=config.charges == "softened")
+    positions = _descended(field, chains, density, config, table)
+    moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
+    return moved, [_is_sound(*chain) for chain in zip(chains, moved, field.joined)]
+
+
+def _packed(chain: AllAtomModel, density: DensityMap | None) -> AllAtomModel:
+    """A chain with its whole side chains chosen anew; residues that lack atoms stay as they are."""
+    try:
+        (placed,) = place_side_chains([chain], density)
+    except Exception as error:
+        _log.warning("The side chains stay as they were chosen first: %r", error)
+        return chain
+    whole = (placed.mask == chain.mask).all(axis=1)
+    return replace(chain, positions=np.where(whole[:, None, None], placed.positions, chain.positions))
 
 
 def _descended(

@@ -29,6 +29,9 @@ class MinimisationConfig:
     """Half the barrier that keeps each peptide trans, or cis, as it is at the start."""
     steps: int = 500
     """Steps of the descent at most."""
+    repack: bool = True
+    """Whether side chains are chosen again on the minimised main chain, and all is minimised once more: one that was
+    chosen while the main chain was off cannot leave its well by descent. `refine` keeps those that it is given."""
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -43,6 +46,13 @@ class MinimisationConfig:
 
 
 PAPER_RESTRAINTS = MinimisationConfig(
-    charges="amber", restrained="backbone", restraint=1.0, density=0.0, torsions=0.0, planarity=0.0, steps=5000
+    charges="amber",
+    restrained="backbone",
+    restraint=1.0,
+    density=0.0,
+    torsions=0.0,
+    planarity=0.0,
+    steps=5000,
+    repack=False,
 )
 """The force field alone, in vacuum, the backbone held (what the authors' script has Amber do)."""

@@ -47,14 +47,18 @@ class BuildConfig:
         if self.evidence == "boxes" and self.tracer != "tabu":
             raise ConfigError(
                 f'evidence = "boxes" has no types of voxels, which tracer = "{self.tracer}" needs; '
-                'set tracer = "tabu", or take one of the presets paper-simulated, paper-experimental, paper-emdb'
+                'set evidence = "whole-map", or take one of the presets paper-simulated, paper-experimental, paper-emdb'
             )
         if self.evidence == "boxes" and self.refinement.enabled:
             raise ConfigError(
-                'evidence = "boxes" has no offsets, which the refinement needs; set enabled = false in [refinement]'
+                'evidence = "boxes" has no offsets, which the refinement needs; set evidence = "whole-map", or '
+                "enabled = false in [refinement]"
             )
         if self.evidence == "boxes" and self.rotations != 1:
-            raise ConfigError(f"rotations is {self.rotations}, but boxes are looked at as they lie; set it to 1")
+            raise ConfigError(
+                f"rotations is {self.rotations}, but boxes are looked at as they lie; set it to 1, or "
+                'evidence = "whole-map"'
+            )
         if self.box_density is not None and not 0 <= self.box_density < float("inf"):
             raise ConfigError(f"box_density is {self.box_density:g}; give 0 or more, in the units of the map")
 
@@ -73,6 +77,7 @@ _PAPER_REFINEMENT = RefinementConfig(enabled=False)
 
 _PAPER_TRACING = TracingConfig(threshold=0.0, bandwidth=2.0)
 _PAPER_SIMULATED = BuildConfig(
+    evidence="boxes",
     network="simulated",
     box_density=SIMULATED_DENSITY,
     resampling="trilinear",
@@ -106,9 +111,8 @@ PRESETS = {
     "paper-restraints": BuildConfig(network="experimental", minimisation=PAPER_RESTRAINTS),
 }
 """Settings by name. `paper-restraints` minimises as the paper does and is otherwise the default; the other `paper-*`
-ones trace, align and minimise as section 2.5 says: one search for simulated maps, 27 for 30 experimental maps, 4 for
-the maps of the EMDB. Their evidence is that of the whole-map network, for no weights of DenseNets A and B are shipped;
-with your own (`--checkpoint`) it is that of boxes."""
+ones look at boxes, trace, align and minimise as section 2 says: one search for simulated maps, 27 for 30 experimental
+maps, 4 for the maps of the EMDB."""
 
 
 def build_config(preset: str, file: Path | None = None, **changes: Any) -> BuildConfig:

@@ -9,6 +9,7 @@ import openmm
 import pytest
 from openmm import unit
 from scipy.ndimage import map_coordinates
+from scipy.spatial.transform import Rotation
 
 from deepmm_jax.allatom import minimisation
 from deepmm_jax.allatom.density_force import MARGIN, atom_density, density_force, gain, padded_neighbours
@@ -182,9 +183,10 @@ def test_settings_out_of_range_are_refused():
 
 @pytest.mark.slow
 def test_noise_is_mended_and_the_map_is_heard(truth: AllAtomModel, start: AllAtomModel, density: DensityMap):
-    (moved,) = minimise([start], density, MinimisationConfig())
-    (again,) = minimise([start], density, MinimisationConfig())
-    (blind,) = minimise([start], None, MinimisationConfig())
+    config = MinimisationConfig(repack=False)  # true side chains are better than any choice
+    (moved,) = minimise([start], density, config)
+    (again,) = minimise([start], density, config)
+    (blind,) = minimise([start], None, config)
     np.testing.assert_array_equal(moved.positions, again.positions)
     np.testing.assert_array_equal(moved.mask, truth.mask)
     figures = geometry_figures([moved.chain("A")])
@@ -195,6 +197,24 @@ def test_noise_is_mended_and_the_map_is_heard(truth: AllAtomModel, start: AllAto
 
 
 @pytest.mark.slow
+def test_a_side_chain_in_the_wrong_well_is_chosen_again(truth: AllAtomModel, density: DensityMap):
+    residue = truth.letters.index("L")
+    alpha, beta, *beyond = truth.positions[residue][[1, 4, *np.flatnonzero(truth.mask[residue])[5:]]]
+    turn = Rotation.from_rotvec(np.radians(120) * (beta - alpha) / np.linalg.norm(beta - alpha))
+    wrong = truth.positions.copy()
+    wrong[residue, np.flatnonzero(truth.mask[residue])[5:]] = beta + turn.apply(np.array(beyond) - beta)
+
+    def off(config: MinimisationConfig) -> float:
+        (moved,) = minimise([replace(truth, positions=wrong)], density, config)
+        np.testing.assert_array_equal(moved.mask, truth.mask)
+        gap = moved.positions[residue] - truth.positions[residue]
+        return float(np.linalg.norm(gap[truth.mask[residue]], axis=-1).max())
+
+    assert off(MinimisationConfig(repack=False)) > 2
+    assert off(MinimisationConfig()) < 1
+
+
+@pytest.mark.slow
 def test_gaps_lone_residues_and_unknown_ones_are_no_obstacle(truth: AllAtomModel):
     cut = without(truth, [0, 5, 7, 12])  # 6 is alone
     unknown = replace(truth, letters="X" * len(truth))
@@ -202,12 +222,14 @@ def test_gaps_lone_residues_and_unknown_ones_are_no_obstacle(truth: AllAtomModel
     unknown = without(unknown, np.flatnonzero([letter == "G" for letter in truth.letters]))
     unknown = replace(unknown, positions=np.where(unknown.mask[..., None], unknown.positions, np.nan))
     empty = without(truth, range(len(truth)))
-    moved = minimise([cut, unknown, empty], None, MinimisationConfig(steps=50))
+    moved = minimise([cut, unknown, empty], None, MinimisationConfig(steps=50, repack=False))
     for new, old in zip(moved, [cut, unknown, empty], strict=True):
         np.testing.assert_array_equal(np.isfinite(new.positions).all(axis=-1), old.mask)
     for new, old in zip(moved[:2], [cut, unknown], strict=True):
         assert 0 < deviation(new, old) < 1
     assert np.linalg.norm(moved[0].positions[6, 1] - cut.positions[6, 1]) < 1
+    packed = minimise([cut, unknown, empty], None, MinimisationConfig(steps=50))
+    assert [[*new.mask.sum(axis=1)] for new in packed] == [[*new.mask.sum(axis=1)] for new in moved]
 
 
 @pytest.mark.slow
@@ -242,9 +264,18 @@ def test_what_cannot_be_minimised_comes_back_with_a_warning(
     def mirrored(field: ForceField, *_: object) -> np.ndarray:
         return field.positions * [1, 1, -1]
 
-    monkeypatch.setattr(minimisation, "_descended", mirrored)
-    assert minimise([truth], None, config)[0] is truth
+    with monkeypatch.context() as patch:
+        patch.setattr(minimisation, "_descended", mirrored)
+        assert minimise([truth], None, config)[0] is truth
     assert "stereochemistry would suffer" in caplog.text
+
+    def failing(*_: object) -> list[AllAtomModel]:
+        raise FloatingPointError("no rotamer fits")
+
+    monkeypatch.setattr(minimisation, "place_side_chains", failing)
+    (moved,) = minimise([truth], None, config)
+    assert 0 < deviation(moved, truth) < 1
+    assert "side chains stay as they were chosen first: FloatingPointError('no rotamer" in caplog.text
 
 
 def test_only_the_peptide_of_a_proline_may_turn_cis(kinase: Chain):
@@ -274,7 +305,7 @@ def test_a_second_try_holds_the_peptides_firmly(truth: AllAtomModel, monkeypatch
         return field.positions + 1 if config.planarity == minimisation.FIRM else field.positions * [1, 1, -1]
 
     monkeypatch.setattr(minimisation, "_descended", descended)
-    config = MinimisationConfig()
+    config = MinimisationConfig(repack=False)
     (built,) = minimise([truth], None, config)
     assert tried == [config.planarity, minimisation.FIRM]
     assert (tables[0] > tables[1]).any() and (tables[0] >= tables[1]).all(), "outliers are left alone the second time"

@@ -53,6 +53,27 @@ def test_paper_simulated_builds_with_boxes(
     assert (out / "calpha.cif").read_text() == before
 
 
+@pytest.mark.slow
+def test_shipped_boxes_make_all_atoms_and_say_that_they_are_undertrained(
+    command: Callable, inputs: Path, tmp_path: Path
+):
+    density = resample_map(read_map(inputs / "map.mrc"), 1.0, "trilinear").data
+    contour = 2 * float(np.sort(density, axis=None)[-800])
+    (tmp_path / "short.toml").write_text(SHORT)
+    outcome = command(
+        *("build", inputs / "map.mrc", "--sequence", inputs / "piece.fasta", "--output", tmp_path / "out"),
+        *("--preset", "paper-experimental", "--config", tmp_path / "short.toml", "--contour", str(contour)),
+        *("--secondary-structure", "none", "--models", "1"),
+    )
+    assert outcome.code == 0, outcome.err
+    summary = read_summary(tmp_path / "out")
+    assert summary["network"] == "box-a, box-b"
+    for name in ("box-a", "box-b"):
+        (warning,) = [text for text in summary["warnings"] if text.startswith(f"network {name} is undertrained")]
+        assert warning.endswith("--checkpoint experimental")
+    assert summary["geometry"]["incomplete_residues"] == 0 and summary["n_built"] == 40
+
+
 def test_a_density_that_no_voxel_reaches_is_said(command: Callable, arguments: list[str | Path], tmp_path: Path):
     (tmp_path / "short.toml").write_text("box_density = 1e6\n" + SHORT)
     outcome = command(*arguments)
