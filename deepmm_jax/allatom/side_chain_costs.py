@@ -18,7 +18,7 @@ from deepmm_jax.structure.residue_atoms import LETTERS
 from deepmm_jax.structure.torsions import norm
 
 
-DENSITY_WEIGHT, BRIGHTEST = 2.0, 4.0
+DENSITY_WEIGHT, BRIGHTEST = 4.0, 4.0
 """Of the density at a carbon, in standard deviations; it saturates there, so that noise and neighbours do not win."""
 SCATTERING = {"C": 1.0, "N": 7 / 6, "O": 8 / 6, "S": 16 / 6}
 """Atomic numbers over carbon's."""
