@@ -86,6 +86,11 @@ def test_paper_presets_look_at_boxes_above_the_density_of_section_2_2():
 def test_checkpoint_is_that_of_boxes_or_of_a_whole_map(tmp_path: Path):
     whole = build_config("paper-simulated", network="experimental")
     assert (whole.evidence, whole.networks, whole.tracer) == ("whole-map", ("experimental",), "tabu")
+    turned = written(tmp_path, 'rotations = 4\nevidence = "boxes"\n[refinement]\nenabled = true')
+    whole = build_config(
+        "paper-simulated", turned, network="simulated"
+    )  # the command line wins before anything is judged
+    assert (whole.evidence, whole.rotations, whole.refinement.enabled) == ("whole-map", 4, True)
     for name in ("box-a", "box-b"):
         (tmp_path / name).mkdir()
     boxes = build_config("paper-emdb", network=str(tmp_path))
@@ -106,6 +111,11 @@ def test_checkpoint_is_that_of_boxes_or_of_a_whole_map(tmp_path: Path):
             r'set evidence = "whole-map", or enabled = false in \[refinement\]',
         ),
         ("paper-simulated", "rotations = 4", "rotations is 4, but boxes are looked at as they lie"),
+        (
+            "paper-emdb",
+            'network = "simulated"',
+            'network is not used with evidence = "boxes"; set evidence = "whole-map"',
+        ),
         ("paper-simulated", "box_density = -1", "box_density is -1; give 0 or more"),
         ("paper-simulated", 'evidence = "box"', "evidence is 'box' and must be 'whole-map' or 'boxes'"),
     ],

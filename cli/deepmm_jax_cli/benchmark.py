@@ -33,7 +33,9 @@ def benchmark(
     ] = "calpha",
     preset: Annotated[Preset | None, typer.Option(help="Settings; by default those for the maps of the suite.")] = None,
     config: Config = None,
-    checkpoint: Annotated[str | None, typer.Option(help="Whole-map network: folder or shipped name.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Whole-map network: folder or shipped name; or a folder with box-a and box-b.")
+    ] = None,
     baseline: Annotated[
         Literal["mainmast"] | None, typer.Option(help="Measure this program instead; it makes Cα models.")
     ] = None,
@@ -83,7 +85,7 @@ def benchmark(
                 rows[target] = row
                 progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
             cases = {target.name: rows[target] for target in targets}
-            report = write_results(output, suite, baseline or settings.network, cases)
+            report = write_results(output, suite, baseline or ", ".join(settings.networks), cases)
     print_table(suite, report, quiet)
     if until != "evidence" and not report["summary"].get("built"):
         why = next(row.get("error") or row["failure"] for row in cases.values())

@@ -56,7 +56,9 @@ def build(
         typer.Option(help="B column: confidence × 100, or the one B that fits the map best (needs --resolution)."),
     ] = "confidence",
     config: Config = None,
-    checkpoint: Annotated[str | None, typer.Option(help="Whole-map network: folder or shipped name.")] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="Whole-map network: folder or shipped name; or a folder with box-a and box-b.")
+    ] = None,
     device: DeviceOption = "auto",
     threads: Threads = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,

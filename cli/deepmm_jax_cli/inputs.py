@@ -65,8 +65,8 @@ def read_inputs(
             for name in settings.networks:
                 if (card := read_card(name)).get("undertrained"):
                     warnings.append(
-                        f"network {name} is undertrained ({card['schedule']}); models are better with the evidence of "
-                        f"a whole-map network: --checkpoint {settings.network}"
+                        f"network {name} is undertrained ({card.get('schedule', 'see its card.json')}); models are "
+                        f"better with the evidence of a whole-map network: --checkpoint {settings.network}"
                     )
         else:
             load_network(settings.network)

@@ -29,7 +29,7 @@ TOLERANCE = 10
 SOFT_STEPS = 100
 """Of the first descent at most."""
 BEFORE_PACKING = 60
-"""Steps of the second descent before side chains are chosen again: then the main chain stands where it will."""
+"""Steps of the second descent before side chains are chosen again: the main chain stands near its place by then."""
 ALWAYS, SOFT, HARD = range(3)
 """Groups of forces: of both descents, of the first, of the second."""
 FIRM = 100.0
@@ -45,26 +45,46 @@ def minimise(
 ) -> list[AllAtomModel]:
     """The chains of one model, whole residues, minimised together in the force field and the map.
 
-    Hydrogens are added and dropped again. The same input gives the same output. With `config.repack` the first descent
-    is short; then whole side chains are chosen again where the main chain stands, and all is minimised. A chain in
-    which a residue turned D or a peptide left its plane comes back as it was, and so do all if anything fails: a
-    warning in the log tells.
+    Hydrogens are added and dropped again. The same input gives the same output. With `config.repack` side chains are
+    chosen again after a short minimisation, each chain's by themselves. A chain in which a residue turned D or a
+    peptide left its plane comes back as it was, and so do all if anything fails: a warning in the log tells.
     """
     if not config.enabled or not any(chain.mask.any() for chain in chains):
         return list(chains)
+    if not config.density:
+        density = None
     try:
-        steps = min(config.steps, BEFORE_PACKING) if config.repack else config.steps
-        moved, sound = _minimised(chains, density, replace(config, steps=steps))
-        if config.repack and any(sound):
-            packed = [_packed(chain, density) if good else chain for chain, good in zip(moved, sound)]
-            again, still = _minimised(packed, density, config)
-            moved = [new if better else old for old, new, better in zip(moved, again, still)]
+        start = _repacked(chains, density, config) if config.repack else chains
+        moved, sound = _minimised(start, density, config)
+        if config.repack and not all(sound):
+            others, fine = _minimised(chains, density, config)
+            moved = [new if good else other for new, other, good in zip(moved, others, sound)]
+            sound = [one or other for one, other in zip(sound, fine)]
     except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
         _log.warning("The model is not minimised: the force field cannot be applied (%s)", error)
         return list(chains)
     for number in np.flatnonzero(~np.array(sound)) + 1:
         _log.warning("Chain %d of %d is not minimised: its stereochemistry would suffer", number, len(chains))
     return [new if good else chain for chain, new, good in zip(chains, moved, sound)]
+
+
+def _repacked(
+    chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+) -> list[AllAtomModel]:
+    """The chains after a few steps, with side chains chosen again; those that would suffer as they were."""
+    moved, sound = _minimised(chains, density, replace(config, steps=min(config.steps, BEFORE_PACKING)))
+    return [_packed(new, density) if good else chain for chain, new, good in zip(chains, moved, sound)]
+
+
+def _packed(chain: AllAtomModel, density: DensityMap | None) -> AllAtomModel:
+    """A chain with its whole side chains chosen anew; residues that lack atoms stay as they are."""
+    try:
+        (placed,) = place_side_chains([chain], density)
+    except Exception as error:
+        _log.warning("The side chains stay as they were chosen first: %r", error)
+        return chain
+    whole = (placed.mask == chain.mask).all(axis=1)
+    return replace(chain, positions=np.where(whole[:, None, None], placed.positions, chain.positions))
 
 
 def _minimised(
@@ -93,17 +113,6 @@ def _attempt(
     return moved, [_is_sound(*chain) for chain in zip(chains, moved, field.joined)]
 
 
-def _packed(chain: AllAtomModel, density: DensityMap | None) -> AllAtomModel:
-    """A chain with its whole side chains chosen anew; residues that lack atoms stay as they are."""
-    try:
-        (placed,) = place_side_chains([chain], density)
-    except Exception as error:
-        _log.warning("The side chains stay as they were chosen first: %r", error)
-        return chain
-    whole = (placed.mask == chain.mask).all(axis=1)
-    return replace(chain, positions=np.where(whole[:, None, None], placed.positions, chain.positions))
-
-
 def _descended(
     field: ForceField,
     chains: Sequence[AllAtomModel],
@@ -115,7 +124,7 @@ def _descended(
     field.nonbonded.setForceGroup(HARD)
     added = [(force, ALWAYS) for force in _restraints(field, chains, config, table)]
     added.append((soft_repulsion(field.nonbonded), SOFT))
-    if density is not None and config.density:
+    if density is not None:
         atoms = np.concatenate([particles[particles >= 0] for particles in field.particles])
         pull = density_force(density, field.positions, atoms, config.density)
         added += [] if pull is None else [(pull, ALWAYS)]

@@ -17,7 +17,7 @@ class MinimisationConfig:
     charges: Literal["softened", "amber"] = "softened"
     """`softened`: every residue neutral. In vacuum the charged side chains would fold back onto the chain (`amber`)."""
     restrained: Literal["calpha", "backbone"] = "calpha"
-    """Atoms held near where they start: Cα, or N, Cα and C."""
+    """Atoms held near where they start, or stand when side chains are chosen again: Cα, or N, Cα and C."""
     restraint: float = 1.0
     """How firmly, kcal/mol/Å²."""
     density: float = 10.0
@@ -30,8 +30,8 @@ class MinimisationConfig:
     steps: int = 500
     """Steps of the descent at most."""
     repack: bool = True
-    """Whether side chains are chosen again on the minimised main chain, and all is minimised once more: one that was
-    chosen while the main chain was off cannot leave its well by descent. `refine` keeps those that it is given."""
+    """Whether all is minimised for 60 steps first and side chains are chosen again: one that was chosen while the main
+    chain was off cannot leave its well by descent. `refine` keeps those that it is given."""
 
     def __post_init__(self) -> None:
         check_ranges(

@@ -126,11 +126,17 @@ def build_config(preset: str, file: Path | None = None, **changes: Any) -> Build
     """
     if preset not in PRESETS:
         raise ConfigError(f"preset {preset!r} does not exist; use one of {', '.join(PRESETS)}")
-    config = PRESETS[preset] if file is None else replace_fields(PRESETS[preset], read_toml(file), str(file))
+    config, given = PRESETS[preset], {} if file is None else read_toml(file)
     plain = ("contour", "rotations", "until")
     top = {name: changes[name] for name in plain if changes.get(name) is not None}
     if changes.get("network") is not None:
-        top |= _network(changes["network"])
+        looked = _network(changes["network"])
+        top |= looked
+        if looked["evidence"] == "whole-map":  # now, since it allows the file more
+            config, given = replace(config, **looked), {key: given[key] for key in given if key != "evidence"}
+    config = replace_fields(config, given, str(file))
+    if "network" in given and config.evidence == "boxes" and "evidence" not in top:
+        raise ConfigError(f'{file}: network is not used with evidence = "boxes"; set evidence = "whole-map" as well')
     alignment: dict[str, Any] = {}
     if changes.get("models") is not None:
         alignment["models"] = changes["models"]

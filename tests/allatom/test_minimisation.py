@@ -214,6 +214,21 @@ def test_a_side_chain_in_the_wrong_well_is_chosen_again(truth: AllAtomModel, den
     assert off(MinimisationConfig()) < 1
 
 
+def test_what_suffers_from_packing_is_minimised_without(truth: AllAtomModel, monkeypatch: pytest.MonkeyPatch):
+    """The first try, of a few steps, is sound; what is packed is not, twice; then the chain as it was."""
+    tried = []
+
+    def descended(field: ForceField, chains: Sequence[AllAtomModel], density: object, config: MinimisationConfig, *_):
+        tried.append(config.steps)
+        packed = chains[0].positions is not truth.positions
+        return field.positions * [1, 1, -1] if packed else field.positions + 1
+
+    monkeypatch.setattr(minimisation, "_descended", descended)
+    (moved,) = minimise([truth], None, MinimisationConfig())
+    assert tried == [minimisation.BEFORE_PACKING, 500, 500, 500]
+    np.testing.assert_allclose(moved.positions[moved.mask], truth.positions[truth.mask] + 1, atol=1e-3)
+
+
 @pytest.mark.slow
 def test_gaps_lone_residues_and_unknown_ones_are_no_obstacle(truth: AllAtomModel):
     cut = without(truth, [0, 5, 7, 12])  # 6 is alone

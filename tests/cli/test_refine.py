@@ -9,7 +9,10 @@ import gemmi
 import numpy as np
 import pytest
 
+from deepmm_jax import pipeline
+from deepmm_jax.allatom.values import AllAtomModel
 from deepmm_jax.assessment.report import evaluate_model
+from deepmm_jax.config import MinimisationConfig
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map, write_map
 from deepmm_jax.structure.chain import Chain
@@ -92,6 +95,24 @@ def test_atoms_that_are_there_stay_without_minimisation(command: Callable, input
     assert list(summary["timings_seconds"]) == ["backbone 2", "side chains 2"]
     assert summary["warnings"] == [f"a single residue is no chain, left out: C of {tmp_path / 'two.pdb'}"]
     assert (summary["cc_mask"], summary["cc_mask_reason"]) == (None, "no --resolution was given")
+
+
+@pytest.mark.usefixtures("known_atoms")
+def test_side_chains_that_are_given_are_kept(
+    command: Callable, inputs: Path, trace: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked, minimise = [], pipeline.minimise
+
+    def heard(chains: Sequence[AllAtomModel], density: DensityMap, config: MinimisationConfig) -> list[AllAtomModel]:
+        asked.append(config.repack)
+        return minimise(chains, density, config)
+
+    monkeypatch.setattr(pipeline, "minimise", heard)
+    write_pdb(tmp_path / "trace.pdb", [[trace]])
+    for number, model in enumerate((tmp_path / "trace.pdb", inputs / "piece.pdb")):
+        outcome = command("refine", model, inputs / "map.mrc", "-o", tmp_path / str(number))
+        assert outcome.code == 0, outcome.err
+    assert asked == [True, False]
 
 
 def test_settings_and_folder_are_checked(command: Callable, inputs: Path, tmp_path: Path):

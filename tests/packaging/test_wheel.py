@@ -30,7 +30,7 @@ from reference.summary import read_summary
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-NETWORKS = ("experimental", "simulated", "secondary-structure")
+NETWORKS = ("experimental", "simulated", "secondary-structure", "box-a", "box-b")
 PLACES = (
     ("deepmm_jax/checkpoints/", "checkpoints/"),
     ("deepmm_jax/examples/", "examples/"),
