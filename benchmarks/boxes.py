@@ -95,7 +95,7 @@ def look(weights_and_moments: tuple[Any, Any], data: np.ndarray, voxels: np.ndar
         said(weights_and_moments, voxel_boxes(data, voxels[rows]))
 
 
-def train(kind: BoxKind, batch: int = 32, steps: int = 4) -> dict[str, float]:
+def train(kind: BoxKind, batch: int = 16, steps: int = 4) -> dict[str, float]:
     """Boxes a second of training steps."""
     config, weights = BoxTraining(batch_size=batch), initial_weights(kind, BoxConfig())
     state = BoxState(weights, fresh_moments(weights), optimiser(config).init(weights), jnp.zeros((), jnp.int32))

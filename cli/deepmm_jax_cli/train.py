@@ -155,7 +155,7 @@ BoxSchedule = Annotated[
 ]
 BoxCount = Annotated[int | None, typer.Option(min=1, help="Boxes of the whole schedule (60,000).")]
 BoxMinutes = Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget of this run.")]
-BoxBatchSize = Annotated[int | None, typer.Option(min=1, help="Boxes a step (64).")]
+BoxBatchSize = Annotated[int | None, typer.Option(min=1, help="Boxes a step (16).")]
 BoxSteps = Annotated[int | None, typer.Option(min=1, help="Stop after so many steps of this run.")]
 BoxSeed = Annotated[int | None, typer.Option(min=0, help="Seed of weights, chains and boxes (1).")]
 

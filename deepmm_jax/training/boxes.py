@@ -58,7 +58,8 @@ class BoxTraining:
     """The same in visits of every box of the training chains."""
     chains: int = 200
     """Training chains, drawn from the list by the seed."""
-    batch_size: int = 64
+    batch_size: int = 16
+    """Few enough for the cache of a processor: 32 take a quarter longer a box."""
     rate: float = 1e-3
     """Adam's rate at first."""
     decay: Literal["cosine", "steps"] = "cosine"
