@@ -156,6 +156,7 @@ BoxSchedule = Annotated[
 BoxCount = Annotated[int | None, typer.Option(min=1, help="Boxes of the whole schedule (60,000).")]
 BoxMinutes = Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget of this run.")]
 BoxBatchSize = Annotated[int | None, typer.Option(min=1, help="Boxes a step (16).")]
+BoxInitial = Annotated[str | None, typer.Option("--initial", help="Checkpoint to start from.")]
 BoxSteps = Annotated[int | None, typer.Option(min=1, help="Stop after so many steps of this run.")]
 BoxSeed = Annotated[int | None, typer.Option(min=0, help="Seed of weights, chains and boxes (1).")]
 
@@ -168,6 +169,7 @@ def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
         data: Data,
         output: Output,
         preset: BoxSchedule = "reduced",
+        initial: BoxInitial = None,
         boxes: BoxCount = None,
         minutes: BoxMinutes = None,
         batch_size: BoxBatchSize = None,
@@ -180,14 +182,22 @@ def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
         _check(data, output)
         _join(coordinator, processes, process)
         options = {"boxes": boxes, "minutes": minutes, "batch_size": batch_size, "steps": steps, "seed": seed}
-        _train_boxes(kind, data, output, preset, {name: value for name, value in options.items() if value is not None})
+        given = {name: value for name, value in options.items() if value is not None}
+        _train_boxes(kind, data, output, preset, given, initial)
 
 
 box_command("box-a", "DenseNet A, the paper's network for main-chain and Cα probability")
 box_command("box-b", "DenseNet B, the paper's network for residue class and secondary structure")
 
 
-def _train_boxes(kind: Literal["box-a", "box-b"], data: Path, output: Path, preset: str, given: dict[str, Any]) -> None:
+def _train_boxes(
+    kind: Literal["box-a", "box-b"],
+    data: Path,
+    output: Path,
+    preset: str,
+    given: dict[str, Any],
+    initial: str | None,
+) -> None:
     from deepmm_jax.training.boxes import PRESETS, train_boxes
     from deepmm_jax_cli.console import ending_at_signals
 
@@ -195,6 +205,12 @@ def _train_boxes(kind: Literal["box-a", "box-b"], data: Path, output: Path, pres
         given = given | {"epochs": None}  # a count of boxes replaces one of epochs
     with ending_at_signals(lambda: "give the same command again to go on"):
         card = train_boxes(
-            kind, data, output, config=replace(PRESETS[preset], **given), command=_command(), report=typer.echo
+            kind,
+            data,
+            output,
+            config=replace(PRESETS[preset], **given),
+            initial=initial,
+            command=_command(),
+            report=typer.echo,
         )
     _tell(f"{output}: {card.get('schedule')}")

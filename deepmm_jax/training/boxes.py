@@ -29,6 +29,7 @@ from deepmm_jax.networks.boxes import (
     apply_box_network,
     box_outputs,
     initial_weights,
+    load_box_network,
     save_box_network,
 )
 from deepmm_jax.networks.densenet import Tree, fresh_moments
@@ -36,7 +37,7 @@ from deepmm_jax.training.box_examples import BoxBatch, BoxStream, PointSet, Voxe
 from deepmm_jax.training.chains import load_training_chains, source_of_names, split_names, training_names
 from deepmm_jax.training.examples import made_ahead
 from deepmm_jax.training.state import kept_state, run_history, save_state
-from deepmm_jax.training.whole_map import minutes_of, plan_line
+from deepmm_jax.training.whole_map import minutes_of, origin, plan_line
 
 
 logger = logging.getLogger(__name__)
@@ -186,13 +187,15 @@ def train_boxes(
     network: BoxConfig = BoxConfig(),
     config: BoxTraining = BoxTraining(),
     train_list: list[str] | None = None,
+    initial: str | Path | None = None,
     command: str = "",
     report: Callable[[str], None] = logger.info,
 ) -> dict[str, Any]:
     """Train DenseNet A or B on maps of `data/structures` at 5 Å and write a checkpoint to `output`; its card.
 
     `output/run` keeps the full state; calling again with the same settings goes on from it, until the schedule is
-    done. `train_list` replaces the package's list of training chains. The batch is shared by all devices, and by all
+    done. `train_list` replaces the package's list of training chains. `initial` is a checkpoint whose weights and sizes
+    a new run begins with, instead of fresh ones of `network`. The batch is shared by all devices, and by all
     processes after `start_distributed`, of which the first writes, reports and returns the card. Raises ConfigError,
     CheckpointError or StructureError.
     """
@@ -215,12 +218,18 @@ def train_boxes(
         augmented=config.augmented,
     )
     total = math.ceil(config.boxes / config.batch_size) if config.epochs is None else config.epochs * stream.epoch
-    weights = initial_weights(kind, network, config.seed)
-    fresh = BoxState(weights, fresh_moments(weights), optimiser(config).init(weights), jnp.zeros((), jnp.int32))
+    if initial is None:
+        weights = initial_weights(kind, network, config.seed)
+        moments = fresh_moments(weights)
+    else:
+        _, network, weights, moments = load_box_network(initial, kind)
+    fresh = BoxState(weights, moments, optimiser(config).init(weights), jnp.zeros((), jnp.int32))
     state = copied(kept_state(output, fresh), mesh)
     first = int(state.step)
     report(f"{len(names)} chains, {len(learnt)} boxes, {total} steps of {config.batch_size}; at step {first}")
-    runs = run_history(output, {"command": command, "training": asdict(config), "first_step": first})
+    run = {"command": command, "training": asdict(config), "first_step": first}
+    runs = run_history(output, run | ({"initial": origin(initial, "boxes")} if first == 0 else {}))
+    before = (runs[0].get("initial") or {}).get("boxes", 0)
     clock, key = minutes_of("wall"), jax.random.key(config.seed)
     minutes, limit = config.minutes or math.inf, first + (config.steps or total)
 
@@ -239,11 +248,12 @@ def train_boxes(
         """What the card says of the run so far; the curve grows by a point."""
         with (output / "run" / "curve.jsonl").open("a") as lines:
             lines.write(json.dumps({"step": step, "losses": recent, "validation": figures}) + "\n")
-        seen = step * config.batch_size
+        seen = before + step * config.batch_size
         return {
             "undertrained": seen < PAPER_EPOCHS * len(learnt),
-            "schedule": f"{seen} boxes seen of {total * config.batch_size} planned; the paper's {PAPER_EPOCHS} epochs "
-            f"of these chains would be {PAPER_EPOCHS * len(learnt)}",
+            "schedule": f"{seen} boxes seen of {before + total * config.batch_size} planned; "
+            f"the paper's {PAPER_EPOCHS} epochs of these chains would be {PAPER_EPOCHS * len(learnt)}",
+            "initial": runs[0].get("initial"),
             "runs": runs,
             "data": {
                 "list": source_of_names(structures, train_list),

@@ -116,7 +116,7 @@ def train_whole_map(
     run = {"command": command, "training": asdict(config), "first_step": first}
     lent = [real.name for real in seen]
     run |= {"noise_of": lent, "crops_of": lent if config.real_share > 0 else []}
-    runs = run_history(output, run | ({"initial": _origin(initial)} if first == 0 else {}))
+    runs = run_history(output, run | ({"initial": origin(initial, "voxels")} if first == 0 else {}))
     state, figures = _run(state, stream, held, output, network, config, mesh, report)
     card = {
         "kind": "whole-map",
@@ -169,12 +169,12 @@ def _held_out(chains: list[TrainingChain], real_maps: list[RealMap]) -> dict[str
     return {kind: list(islice(batches(sources, 2, seed=7), 12)) for kind, sources in kinds.items()}
 
 
-def _origin(initial: str | Path | None) -> dict[str, Any] | None:
-    """Where the first weights came from."""
+def origin(initial: str | Path | None, examples: str) -> dict[str, Any] | None:
+    """What the card says of a checkpoint that a run began from; `examples` names the count of what it had seen."""
     if initial is None:
         return None
     card = read_card(initial)
-    return {"checkpoint": Path(initial).name} | {key: card.get(key) for key in ("initial", "runs", "steps", "voxels")}
+    return {"checkpoint": Path(initial).name} | {key: card.get(key) for key in ("initial", "runs", "steps", examples)}
 
 
 def _run(

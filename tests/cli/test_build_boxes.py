@@ -58,12 +58,12 @@ def test_shipped_boxes_make_all_atoms_and_say_that_they_are_undertrained(
     command: Callable, inputs: Path, tmp_path: Path
 ):
     density = resample_map(read_map(inputs / "map.mrc"), 1.0, "trilinear").data
-    contour = 2 * float(np.sort(density, axis=None)[-800])
-    (tmp_path / "short.toml").write_text(SHORT)
+    densest = float(np.sort(density, axis=None)[-800])
+    (tmp_path / "short.toml").write_text(f"box_density = {densest}\n{SHORT}")
     outcome = command(
         *("build", inputs / "map.mrc", "--sequence", inputs / "piece.fasta", "--output", tmp_path / "out"),
-        *("--preset", "paper-experimental", "--config", tmp_path / "short.toml", "--contour", str(contour)),
-        *("--secondary-structure", "none", "--models", "1"),
+        *("--preset", "paper-experimental", "--config", tmp_path / "short.toml", "--models", "1"),
+        *("--secondary-structure", "none"),
     )
     assert outcome.code == 0, outcome.err
     summary = read_summary(tmp_path / "out")

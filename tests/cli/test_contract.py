@@ -140,6 +140,7 @@ train secondary-structure --seed [0..] = 0
 train box-a --data [VALUE] = …
 train box-a --output -o VALUE
 train box-a --preset [reduced|paper-training] = reduced
+train box-a --initial [VALUE]
 train box-a --boxes [1..]
 train box-a --minutes [0.01..]
 train box-a --batch-size [1..]
@@ -151,6 +152,7 @@ train box-a --process [0..]
 train box-b --data [VALUE] = …
 train box-b --output -o VALUE
 train box-b --preset [reduced|paper-training] = reduced
+train box-b --initial [VALUE]
 train box-b --boxes [1..]
 train box-b --minutes [0.01..]
 train box-b --batch-size [1..]
