@@ -6,6 +6,7 @@ descent lets atoms that overlap pass each other, a second one is in the whole fo
 
 import logging
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,17 @@ from jaxtyping import Bool, Float
 from openmm import unit
 
 from deepmm_jax.allatom.density_force import density_force
-from deepmm_jax.allatom.force_field import ANGSTROM, CA, C, ForceField, N, cpu, force_field, soft_repulsion
+from deepmm_jax.allatom.force_field import (
+    ANGSTROM,
+    CA,
+    C,
+    ForceField,
+    N,
+    cpu,
+    force_field,
+    same_field,
+    soft_repulsion,
+)
 from deepmm_jax.allatom.ramachandran import guiding_table, ramachandran_table, residue_classes
 from deepmm_jax.allatom.restraint_forces import hand_force, planarity_force, position_force, ramachandran_force
 from deepmm_jax.allatom.side_chains import place_side_chains
@@ -54,10 +65,11 @@ def minimise(
     if not config.density:
         density = None
     try:
-        start = _repacked(chains, density, config) if config.repack else chains
-        moved, sound = _minimised(start, density, config)
+        field = force_field(chains, config.cutoff, neutral=config.charges == "softened")
+        start = _repacked(field, chains, density, config) if config.repack else chains
+        moved, sound = _minimised(field, start, density, config)
         if config.repack and not all(sound):
-            others, fine = _minimised(chains, density, config)
+            others, fine = _minimised(field, chains, density, config)
             moved = [new if good else other for new, other, good in zip(moved, others, sound)]
             sound = [one or other for one, other in zip(sound, fine)]
     except Exception as error:  # whatever OpenMM cannot do is no reason to lose the model
@@ -69,10 +81,10 @@ def minimise(
 
 
 def _repacked(
-    chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+    field: ForceField, chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
 ) -> list[AllAtomModel]:
     """The chains after a few steps, with side chains chosen again; those that would suffer as they were."""
-    moved, sound = _minimised(chains, density, replace(config, steps=min(config.steps, BEFORE_PACKING)))
+    moved, sound = _minimised(field, chains, density, replace(config, steps=min(config.steps, BEFORE_PACKING)))
     return [_packed(new, density) if good else chain for chain, new, good in zip(chains, moved, sound)]
 
 
@@ -88,26 +100,27 @@ def _packed(chain: AllAtomModel, density: DensityMap | None) -> AllAtomModel:
 
 
 def _minimised(
-    chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
+    field: ForceField, chains: Sequence[AllAtomModel], density: DensityMap | None, config: MinimisationConfig
 ) -> tuple[list[AllAtomModel], list[bool]]:
-    """The chains in the minimum, and which of them kept their stereochemistry.
+    """The chains in the minimum, and which of them kept their stereochemistry; `field` is theirs, anywhere.
 
     If one did not, all are minimised again with peptides held firmly and outliers of Ramachandran's plot left alone.
     """
-    moved, sound = _attempt(chains, density, config, guiding_table())
+    field = same_field(field, chains) or force_field(chains, config.cutoff, neutral=config.charges == "softened")
+    moved, sound = _attempt(field, chains, density, config, guiding_table())
     if not all(sound) and (config.planarity or config.torsions):
         firm = replace(config, planarity=FIRM if config.planarity else 0.0)
-        moved, sound = _attempt(chains, density, firm, ramachandran_table())
+        moved, sound = _attempt(field, chains, density, firm, ramachandran_table())
     return moved, sound
 
 
 def _attempt(
+    field: ForceField,
     chains: Sequence[AllAtomModel],
     density: DensityMap | None,
     config: MinimisationConfig,
     table: Float[np.ndarray, "5 g g"],
 ) -> tuple[list[AllAtomModel], list[bool]]:
-    field = force_field(chains, config.cutoff, neutral=config.charges == "softened")
     positions = _descended(field, chains, density, config, table)
     moved = [_moved(chain, places, positions) for chain, places in zip(chains, field.particles)]
     return moved, [_is_sound(*chain) for chain in zip(chains, moved, field.joined)]
@@ -122,6 +135,7 @@ def _descended(
 ) -> Float[np.ndarray, "p 3"]:
     """Positions (Å) of all particles in the minimum."""
     field.nonbonded.setForceGroup(HARD)
+    system = deepcopy(field.system)
     added = [(force, ALWAYS) for force in _restraints(field, chains, config, table)]
     added.append((soft_repulsion(field.nonbonded), SOFT))
     if density is not None:
@@ -130,9 +144,9 @@ def _descended(
         added += [] if pull is None else [(pull, ALWAYS)]
     for force, group in added:
         force.setForceGroup(group)
-        field.system.addForce(force)
+        system.addForce(force)
     integrator = openmm.VerletIntegrator(0.001)
-    context = openmm.Context(field.system, integrator, cpu())
+    context = openmm.Context(system, integrator, cpu())
     context.setPositions(ANGSTROM * field.positions)
     for groups, steps in (({ALWAYS, SOFT}, SOFT_STEPS), ({ALWAYS, HARD}, config.steps)):
         integrator.setIntegrationForceGroups(groups)

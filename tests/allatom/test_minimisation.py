@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from deepmm_jax.allatom import minimisation
 from deepmm_jax.allatom.density_force import MARGIN, atom_density, density_force, gain, padded_neighbours
-from deepmm_jax.allatom.force_field import ForceField, cpu, force_field
+from deepmm_jax.allatom.force_field import ForceField, cpu, force_field, same_field
 from deepmm_jax.allatom.minimisation import minimise
 from deepmm_jax.allatom.ramachandran import guiding_table
 from deepmm_jax.allatom.restraint_forces import hand_force, planarity_force, position_force, ramachandran_force
@@ -264,6 +264,36 @@ def test_bonded_sulphurs_stay_together():
     bonds = next(force for force in field.system.getForces() if isinstance(force, openmm.HarmonicBondForce))
     pairs = [set(bonds.getBondParameters(k)[:2]) for k in range(bonds.getNumBonds())]
     assert {int(particles[0, 5]) for particles in field.particles} in pairs
+    assert same_field(field, [one, replace(one, positions=turned)]) is not None
+    assert same_field(field, [one, replace(one, positions=turned + 5)]) is None, "the bond is no more"
+
+
+def test_hydrogens_follow_the_atoms_that_they_are_bonded_to(truth: AllAtomModel):
+    """A turned chain turns its hydrogens; a side chain that turns takes its own along and leaves the rest."""
+    field = force_field([truth], 9.0, neutral=True)
+    turn = Rotation.from_rotvec([0.3, -1.1, 2.0])
+    positions = np.where(
+        truth.mask[..., None], turn.apply(np.nan_to_num(truth.positions).reshape(-1, 3)).reshape(-1, 14, 3), np.nan
+    )
+    turned = same_field(field, [replace(truth, positions=positions.astype(np.float32))])
+    assert turned is not None
+    np.testing.assert_allclose(turned.positions, turn.apply(field.positions), atol=1e-3)
+
+    residue = truth.letters.index("L")
+    own = np.flatnonzero(truth.mask[residue])
+    alpha, beta = truth.positions[residue][[1, 4]]
+    about = Rotation.from_rotvec(np.radians(120) * (beta - alpha) / np.linalg.norm(beta - alpha))
+    positions = truth.positions.copy()
+    positions[residue, own[5:]] = beta + about.apply(positions[residue, own[5:]] - beta)
+    twisted = same_field(field, [replace(truth, positions=positions)])
+    assert twisted is not None
+    moved = np.linalg.norm(twisted.positions - field.positions, axis=1) > 1e-3
+    # Of leucine C gamma and both C delta, their seven hydrogens, and the two of C beta, which stand between neighbours.
+    assert moved.sum() == 3 + 7 + 2
+    bonded = np.linalg.norm(
+        twisted.positions[twisted.hydrogens[:, 0]] - twisted.positions[twisted.hydrogens[:, 1]], axis=1
+    )
+    np.testing.assert_allclose(bonded, 1.0, atol=0.15)
 
 
 def test_what_cannot_be_minimised_comes_back_with_a_warning(
