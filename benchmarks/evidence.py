@@ -3,6 +3,7 @@
     python benchmarks/evidence.py simulated simulated-experimental real --checkpoint runs/mine --max-minutes 20
     python benchmarks/evidence.py real emd20026_apoferritin
     python benchmarks/evidence.py simulated-experimental --fit-temperature --checkpoint runs/mine
+    python benchmarks/evidence.py real --paper --types
 
 Reads the data folder (DEEPMM_JAX_DATA). Without names `real` takes the maps that may be trained on, with
 `--held-out` the others. Writes one JSON file a kind into benchmarks/results and prints its table.
@@ -36,7 +37,9 @@ from deepmm_jax.benchmark.targets import as_measured
 from deepmm_jax.config import BuildConfig, build_config
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
+from deepmm_jax.density.resample import resample_map
 from deepmm_jax.density.simulate import simulate_map
+from deepmm_jax.evidence.volumes import Evidence
 from deepmm_jax.networks.calibration import TYPE_HEADS, fit_temperature, read_temperatures, write_temperatures
 from deepmm_jax.pipeline import map_evidence
 from deepmm_jax.rating import typing_of
@@ -88,6 +91,11 @@ def main() -> None:
         action="store_true",
         help="with the paper's presets; the checkpoint may be a folder of box networks",
     )
+    parser.add_argument(
+        "--types",
+        action="store_true",
+        help="with --paper: DenseNet B at the true Cα alone, as the authors' was measured",
+    )
     parser.add_argument("--config", type=Path, help="TOML file with settings")
     parser.add_argument("--limit", type=int, help="the first so many chains or maps only")
     parser.add_argument("--max-minutes", type=float, default=np.inf, help="begin no case after this time")
@@ -110,6 +118,8 @@ def main() -> None:
         )
     if arguments.paper and arguments.fit_temperature:
         parser.error("--fit-temperature is for whole-map networks, without --paper")
+    if arguments.types and not arguments.paper:
+        parser.error("--types needs --paper: the types of a whole-map network come with its places")
     data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
     folder = arguments.output or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +133,7 @@ def main() -> None:
         else:
             chosen = names or (data / "lists" / f"{arguments.list}.txt").read_text().split()
             cases = chain_cases(data, kind, chosen[: arguments.limit], arguments.seed)
-        found = examine(cases, config, deadline, dense=arguments.fit_temperature)
+        found = examine(cases, config, deadline, dense=arguments.fit_temperature, types=arguments.types)
         result = report(found, config)
         if arguments.fit_temperature:
             places = {"true Cα": list(found.calpha.values()), "dense points": list(found.dense.values())}
@@ -133,7 +143,7 @@ def main() -> None:
         result["command"] = "python benchmarks/evidence.py " + " ".join(shown(arguments, kind, names))
         label = Path(arguments.checkpoint).name if arguments.checkpoint else ""
         parts = ["evidence", kind, "held-out" if kind == "real" and arguments.held_out else ""]
-        parts += ["paper" if arguments.paper else "", label]
+        parts += ["paper" if arguments.paper else "", "types" if arguments.types else "", label]
         path = folder / f"{'-'.join(part for part in parts if part)}.json"
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
         print(f"\n{kind}, network {result['network']}\n\n{table(result)}\n\n{path}", flush=True)
@@ -145,6 +155,7 @@ def shown(arguments: argparse.Namespace, kind: str, names: list[str]) -> list[st
     if kind != "real" and not names:
         words += ["--list", arguments.list]
     words += ["--paper"] if arguments.paper else []
+    words += ["--types"] if arguments.types else []
     words += ["--held-out"] if kind == "real" and arguments.held_out else []
     for option in ("checkpoint", "config"):
         value = getattr(arguments, option)
@@ -215,8 +226,10 @@ class Examined:
     dense: dict[str, LabelledPoints]
 
 
-def examine(cases: Iterator[Case], config: BuildConfig, deadline: float, *, dense: bool = False) -> Examined:
-    """Evidence of every case against its reference; `dense` points only when they are asked for."""
+def examine(
+    cases: Iterator[Case], config: BuildConfig, deadline: float, *, dense: bool = False, types: bool = False
+) -> Examined:
+    """Evidence of every case against its reference; `dense` points only when they are asked for, or `types` alone."""
     found = Examined(rows={}, calpha={}, dense={})
     typing = typing_of(config)
     for case in cases:
@@ -224,7 +237,8 @@ def examine(cases: Iterator[Case], config: BuildConfig, deadline: float, *, dens
             print(f"time is up before {case.name}")
             break
         started = time.perf_counter()
-        evidence = map_evidence(case.density, case.n_residues, config)
+        look = density_alone if types else map_evidence
+        evidence = look(case.density, case.n_residues, config)
         row: dict[str, Any] = {"group": case.group, "protein": case.protein}
         row["seconds"] = round(time.perf_counter() - started, 2)
         at_calpha = label_calpha(evidence, case.reference, *typing, first=case.first)
@@ -232,13 +246,24 @@ def examine(cases: Iterator[Case], config: BuildConfig, deadline: float, *, dens
             points = find_local_dense_points(evidence.main_chain, evidence.step, evidence.origin, config.tracing)
             near = label_points(evidence, case.reference, points.positions, *typing)
             found.dense[case.name] = near
-        figures = place_figures(evidence, case.reference, near=case.near) | vector_figures(evidence, case.reference)
+        places = (
+            {"residues": len(at_calpha.states)} if types else place_figures(evidence, case.reference, near=case.near)
+        )
+        figures = places | vector_figures(evidence, case.reference)
         row |= {name: round(value, 4) for name, value in (figures | type_figures([at_calpha])).items()}
         row |= {"authors": ANCHORS[case.name]} if case.name in ANCHORS else {}
         found.calpha[case.name] = at_calpha
         found.rows[case.name] = row
         print(case.name, json.dumps(row, ensure_ascii=False), flush=True)
     return found
+
+
+def density_alone(density: DensityMap, n_residues: int, config: BuildConfig) -> Evidence:
+    """Evidence of nothing but what DenseNet B cuts its boxes from."""
+    resampled = resample_map(density, 1.0, config.resampling)
+    nothing = np.zeros(resampled.shape, np.float32)
+    place = {"step": resampled.step, "origin": resampled.origin}
+    return Evidence(main_chain=nothing, calpha=nothing, density=resampled.data, **place)
 
 
 def report(found: Examined, config: BuildConfig) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def doubts(models: CalphaModels) -> list[str]:
     """What speaks against the best model, a sentence each."""
     found = []
     right, left = helix_hands(models.positions[0])
-    if left >= FEWEST and left > EXCESS * right:
+    if of_wrong_hand(right, left):
         found.append(
             f"its helices are left-handed ({left} turns, {right} right-handed): the map has the wrong hand; mirror it "
             "(in ChimeraX: volume flip) and build again"
@@ -34,6 +34,11 @@ def doubts(models: CalphaModels) -> list[str]:
             "confidence, at the other models, and at the resolution and the contour level of the map"
         )
     return found
+
+
+def of_wrong_hand(right: int, left: int) -> bool:
+    """Whether so many right-handed and left-handed turns of helices speak for a mirrored map."""
+    return left >= FEWEST and left > EXCESS * right
 
 
 def helix_hands(positions: Float[np.ndarray, "n 3"]) -> tuple[int, int]:

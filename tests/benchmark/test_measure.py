@@ -74,6 +74,7 @@ def test_row_has_the_first_model_and_the_best_of_ten(stages: Callable, kinase: C
     assert row["model"]["residue_match"] < 0.5 and row["mscore"] == 2.0
     assert row["best_tm_score_of_ten"] == 1.0 and row["best_ca_rmsd_of_ten"] == 0.0
     assert row["evidence"]["recall_1.0"] > 0.9 and set(row["seconds"]) == {"evidence"}
+    assert row["seconds_total"] == pytest.approx(sum(row["seconds"].values()), abs=0.1)
     fit = row["in_map"]["reference"]
     assert row["resolution"] == 5.0 and fit["cc_mask"] > 0.7 and 0.3 < fit["q_score"] < 1.0
     assert len(fit["residues"]) == len(kinase) and min(fit["residues"]) > 0.3

@@ -72,6 +72,12 @@ def test_the_same_command_computes_what_is_missing_or_failed(command: Callable, 
     assert command(*again, "--only", "1abc_A").code == 0 and not measured
 
 
+def test_results_name_the_networks_of_boxes(command: Callable, data: Path, tmp_path: Path, measured):
+    suite = ("benchmark", "few", "--only", "1abc_A", "--output", tmp_path / "out", "--data", data)
+    assert command(*suite, "--preset", "paper-simulated").code == 0
+    assert json.loads((tmp_path / "out" / "results.json").read_text())["network"] == "box-a, box-b"
+
+
 @pytest.mark.parametrize("evidence", [True, False])
 def test_ranges_of_resolution_are_a_table_of_models(tmp_path: Path, evidence: bool):
     row = {"evidence": benchmark_rows.EVIDENCE} if evidence else benchmark_rows.model_row(0.9)
