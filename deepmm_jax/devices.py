@@ -46,6 +46,18 @@ def batch_mesh(batch_size: int) -> Mesh:
     return device_mesh(devices)
 
 
+def check_batch_memory(mesh: Mesh, batch_size: int, bytes_an_item: int, items: str) -> None:
+    """Raise ConfigError for a training batch of so many `items` whose share no device of the mesh can hold."""
+    here = next(device for device in mesh.devices.flat if device.process_index == jax.process_index())
+    each, memory = batch_size // mesh.size, device_memory(here)
+    if each * bytes_an_item > memory:
+        fitting = max(1, memory // bytes_an_item) * mesh.size
+        raise ConfigError(
+            f"a step of {batch_size} {items} needs {each * bytes_an_item / 1e9:.0f} GB on each of {mesh.size} devices, "
+            f"which has {memory / 1e9:.0f} GB; give --batch-size {fitting} or less, or use more devices"
+        )
+
+
 def plan_batches(
     count: int,
     bytes_an_item: int,

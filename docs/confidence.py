@@ -1,4 +1,5 @@
-"""The picture of docs/confidence.md: reliability of the confidence per residue, over all chains and by resolution.
+"""The picture of docs/confidence.md: reliability of the confidence per residue, over all chains and by resolution, of
+whole models, and on held-out real maps.
 
 python docs/confidence.py docs/images/confidence.svg
 """
@@ -13,15 +14,18 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+
+from deepmm_jax.assessment.reliability import reliability
 
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "confidence.json"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 
 def main(picture: Path) -> None:
-    """Two diagrams: residues by confidence, and chains by their mean."""
-    found = json.loads(RESULTS.read_text())
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4.2), constrained_layout=True)
+    """Three diagrams: residues by confidence, chains by their mean, residues of held-out maps by confidence."""
+    found = json.loads((RESULTS / "confidence.json").read_text())
+    figure, (left, right, real) = plt.subplots(1, 3, figsize=(13, 4.2), constrained_layout=True)
     for name, part in {"all": found, **found["by_resolution"]}.items():
         said, true, count = np.array(part["reliability"]).T
         whole = name == "all"
@@ -32,14 +36,27 @@ def main(picture: Path) -> None:
     for bin_ in sorted(set(bins)):
         here = chains[[b == bin_ for b in bins]]
         right.plot(here[:, 0], here[:, 1], "o", ms=5, label=f"{bin_} Å")
-    titles = ("residues", "models"), ("confidence", "mean confidence"), ("share right", "share of residues right")
-    for axis, title, below, beside in zip((left, right), *titles, strict=True):
+    held_out(real)
+    titles = ("residues", "models", "residues of held-out real maps"), ("confidence", "mean confidence", "confidence")
+    for axis, title, below in zip((left, right, real), *titles, strict=True):
+        beside = "share of residues right" if axis is right else "share right"
         axis.plot([0, 1], [0, 1], ":", color="0.5")
         axis.set(title=title, xlabel=below, ylabel=beside, xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axis.legend(fontsize=7, loc="upper left")
     # Without a date or random names, so that the same figures make the same file.
     plt.rcParams["svg.hashsalt"] = "confidence"
     figure.savefig(picture, metadata={"Date": None})
+
+
+def held_out(axis: Axes) -> None:
+    """All maps together, and each with the share of its residues that is right by their mean confidence."""
+    cases = json.loads((RESULTS / "accuracy-held-out.json").read_text())["cases"]
+    maps = {name: row["residues"] for name, row in cases.items() if row.get("residues", {}).get("confidence")}
+    said, right = (np.concatenate([row[key] for row in maps.values()]) for key in ("confidence", "right"))
+    axis.plot(*np.array(reliability(said, right))[:, :2].T, "-o", color="k", lw=2, label=f"all ({len(said)} residues)")
+    for name, row in maps.items():
+        label = name.split("_")[0].upper().replace("EMD", "EMD-")
+        axis.plot(np.mean(row["confidence"]), np.mean(row["right"]), "x", label=f"{label}, mean")
 
 
 if __name__ == "__main__":

@@ -60,11 +60,11 @@ def main(folder: Path) -> None:
 
 
 def cases(name: str) -> dict[str, dict[str, Any]]:
-    """The targets that were built, by name, of a file of results."""
+    """The targets, by name, of a file of results; one that was not built counts against every rate."""
     path = RESULTS / f"{name}.json"
     if not path.is_file():
         raise MissingResultsError(f"no results of `deepmm-jax {SUITES[name]}` in {path.name}")
-    return {target: row for target, row in json.loads(path.read_text())["cases"].items() if "model" in row}
+    return json.loads(path.read_text())["cases"]
 
 
 def column(rows: dict[str, dict[str, Any]], *keys: str) -> np.ndarray:
@@ -111,7 +111,7 @@ def figure_4() -> Any:
     """Cα RMSD on held-out real maps: ours against MAINMAST."""
     ours, theirs = cases("accuracy-held-out"), cases("accuracy-held-out-mainmast")
     both = [name for name in ours if name in theirs]
-    x, y = (np.array([rows[name]["model"]["ca_rmsd"] or np.nan for name in both], float) for rows in (theirs, ours))
+    x, y = (column({name: rows[name] for name in both}, "model", "ca_rmsd") for rows in (theirs, ours))
     figure, (axis,) = axes(1, 1, (4.2, 4.0))
     axis.plot(x, y, "o", c=OURS)
     most = 1.05 * float(np.nanmax([x, y]))
@@ -182,7 +182,7 @@ def figure_7() -> Any:
         (letters, "sequence match, %"),
     )
     for axis, (values, label) in zip(panels, shown):
-        bars(axis, names, {"": [100 * np.mean(values[ranges == r]) for r in names]})
+        bars(axis, names, {"": [100 * np.nan_to_num(values[ranges == r]).mean() for r in names]})
         axis.set(ylabel=label, ylim=(0, 100))
     return figure
 

@@ -1,6 +1,7 @@
 """Settings and fixtures of all tests: two host devices, a compilation cache per user, seeds, the data folder."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import jax
@@ -13,6 +14,11 @@ from deepmm_jax.structure.read import read_chains
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# The processor comes first, so that all tests mean the same everywhere; a GPU is there for those that compare both.
+if "JAX_PLATFORMS" not in os.environ:
+    gpu = Path("/dev/nvidiactl").exists() and any(find_spec(f"jax_cuda{version}_plugin") for version in (12, 13))
+    os.environ["JAX_PLATFORMS"] = "cpu,cuda" if gpu else "cpu"
+    jax.config.update("jax_platforms", os.environ["JAX_PLATFORMS"])
 # Before the first use of a device: sharded functions run on two of them, even on a laptop.
 jax.config.update("jax_num_cpu_devices", 2)
 # Arrays of different rank meet by an explicit axis or not at all: (n,) + (n, n) is a slip as often as it is meant.

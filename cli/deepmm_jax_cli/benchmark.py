@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,7 +71,7 @@ def benchmark(
         check_benchmark_folder(output)
         rows = kept_rows(output, targets, digests)
     missing = [target for target in targets if target not in rows]
-    kept = len(rows)
+    kept, started = len(rows), time.monotonic()
 
     def advice() -> str:
         return f"{len(rows)} of {len(targets)} targets are kept; give the same command again for the rest"
@@ -85,7 +86,8 @@ def benchmark(
                 rows[target] = row
                 progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
             cases = {target.name: rows[target] for target in targets}
-            report = write_results(output, suite, baseline or ", ".join(settings.networks), cases)
+            run = {"targets": len(missing), "seconds": round(time.monotonic() - started, 1)}
+            report = write_results(output, suite, baseline or ", ".join(settings.networks), cases, run)
     print_table(suite, report, quiet)
     if until != "evidence" and not report["summary"].get("built"):
         why = next(row.get("error") or row["failure"] for row in cases.values())
@@ -127,8 +129,11 @@ def check_benchmark_folder(output: Path) -> None:
         raise ConfigError(f"--output {output} holds files but no benchmark; give another folder")
 
 
-def write_results(output: Path, suite: str, network: str, cases: dict[str, Any]) -> dict[str, Any]:
-    """`results.json`: what was measured how, the summary, and the rows of all targets; returned as well."""
+def write_results(output: Path, suite: str, network: str, cases: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """`results.json`: what was measured how, the summary, and the rows of all targets; returned as well.
+
+    `run` says how many of the targets this run measured, and the seconds that it took by the clock.
+    """
     import platform
     from importlib.metadata import version
 
@@ -143,6 +148,7 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any])
         "network": network,
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {name: version(name) for name in ("deepmm-jax", *DEPENDENCIES)},
+        "run": run,
         "summary": summarise(rows),
     }
     if "built" in report["summary"]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from deepmm_jax.files import data_directory
+from deepmm_jax_cli.options import Device, DeviceOption, Threads, select_device
 
 
 app = typer.Typer(
@@ -39,16 +40,28 @@ def _check(data: Path, output: Path) -> None:
     check_folder(output)
 
 
-def _join(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Join the other processes, before JAX is used; ConfigError for options that do not belong together."""
+def _begin(
+    device: Device,
+    threads: int | None,
+    coordinator: str | None = None,
+    processes: int | None = None,
+    process: int | None = None,
+) -> None:
+    """Choose where to compute and join the other processes, before JAX is used.
+
+    Raises ConfigError for a GPU that is not there and for options that do not belong together.
+    """
     from deepmm_jax.errors import ConfigError
 
+    select_device("auto" if device == "gpu" else device, threads)
     if coordinator is not None:
         from deepmm_jax.devices import start_distributed
 
         start_distributed(coordinator, processes, process)
     elif processes is not None or process is not None:
         raise ConfigError("--processes and --process need --coordinator, the address of process 0")
+    if device == "gpu":  # JAX looks for it, which must not happen before the processes have met
+        select_device(device, None)
 
 
 def _tell(text: str) -> None:
@@ -85,6 +98,8 @@ def whole_map(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps instead.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of weights and examples (1).")] = None,
+    device: DeviceOption = "auto",
+    threads: Threads = None,
     coordinator: Coordinator = None,
     processes: Processes = None,
     process: Process = None,
@@ -94,7 +109,7 @@ def whole_map(
 
     _check(data, output)
     tables = {} if settings is None else read_toml(settings)
-    _join(coordinator, processes, process)
+    _begin(device, threads, coordinator, processes, process)
     from deepmm_jax.training.plan import TrainingPlan
     from deepmm_jax.training.whole_map import train_whole_map
     from deepmm_jax_cli.console import ending_at_signals
@@ -130,9 +145,12 @@ def secondary_structure(
     minutes: Minutes = 12.0,
     steps: Annotated[int | None, typer.Option(min=1, help="Train so many steps instead.")] = None,
     seed: Seed = 0,
+    device: DeviceOption = "auto",
+    threads: Threads = None,
 ) -> None:
     """Train the predictor of secondary structure from sequence."""
     _check(data, output)
+    _begin(device, threads)
     from deepmm_jax.training.secondary_structure import train_secondary_structure
     from deepmm_jax_cli.console import ending_at_signals
 
@@ -175,12 +193,14 @@ def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
         batch_size: BoxBatchSize = None,
         steps: BoxSteps = None,
         seed: BoxSeed = None,
+        device: DeviceOption = "auto",
+        threads: Threads = None,
         coordinator: Coordinator = None,
         processes: Processes = None,
         process: Process = None,
     ) -> None:
         _check(data, output)
-        _join(coordinator, processes, process)
+        _begin(device, threads, coordinator, processes, process)
         options = {"boxes": boxes, "minutes": minutes, "batch_size": batch_size, "steps": steps, "seed": seed}
         given = {name: value for name, value in options.items() if value is not None}
         _train_boxes(kind, data, output, preset, given, initial)

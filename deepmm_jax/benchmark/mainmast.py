@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepmm_jax.alignment.thread_ca import thread_paths
+from deepmm_jax.alignment.thread_ca import BOND_LENGTH, thread_paths
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.benchmark.targets import Case
 from deepmm_jax.config import TracingConfig
@@ -32,6 +32,9 @@ SIMULATED_TRACING = TracingConfig(
 )
 DEFAULT_TRACING = TracingConfig(bandwidth=2.0, min_relative_density=0.1, rounds=(5000,))
 
+SIMULATED_BOND_LENGTH = 3.4
+"""Å between neighbours; the tutorials have 3.3 and 3.4, and eight validation chains are no nearer with one of them."""
+
 MODELS, APART = 10, 5.0
 """Models that are kept, and the Å by which they differ, as of the models that they are compared with."""
 
@@ -54,4 +57,6 @@ def mainmast_models(case: Case, *, simulated: bool, run: StageRunner) -> list[Ca
     voxels = paths.points.voxels
     place = density.to_xyz(voxels).astype(np.float32)
     values = volume[tuple(voxels.T)]
-    return [run("alignment", thread_paths, paths, place, values, profile, models=MODELS, apart=APART)]
+    bond_length = SIMULATED_BOND_LENGTH if simulated else BOND_LENGTH
+    options = {"models": MODELS, "apart": APART, "bond_length": bond_length}
+    return [run("alignment", thread_paths, paths, place, values, profile, **options)]

@@ -76,7 +76,8 @@ def measure(target: Target, work: Work) -> Row:
         except NothingBuiltError as error:
             return row | {"error": str(error)}
         row["seconds_total"] = round(sum(timings.values()), 1)
-        return row | model_figures(case.profiles, models, case.reference)
+        figures = model_figures(case.profiles, models, case.reference)
+        return row | {name: value for name, value in figures.items() if name != "mscore"}
     evidence = map_evidence(case.density, sum(map(len, case.profiles)), config, run=run)
     found = evidence_figures(evidence, case.reference, *typing_of(config))
     row["evidence"] = _rounded(found)

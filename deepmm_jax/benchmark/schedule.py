@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from uuid import uuid4
 
 from distributed import Client, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
@@ -66,11 +67,9 @@ def measured(client: Client, targets: Sequence[Target], work: Work) -> Iterator[
     A target that raises has a row that says so. The tasks of a worker that dies go to another. Raises DeepMMError if
     the scheduler goes away.
     """
-    digests = work.digests()
+    digests, here = work.digests(), uuid4()  # a scheduler may serve several callers
     tasks = {
-        client.submit(
-            attempt, target, work, digests, key=f"{target.name}-{id(work)}", pure=False, retries=RETRIES
-        ): target
+        client.submit(attempt, target, work, digests, key=f"{target.name}-{here}", pure=False, retries=RETRIES): target
         for target in targets
     }
     for future in as_completed(tasks, loop=client.loop):

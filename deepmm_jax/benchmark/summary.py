@@ -64,9 +64,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             "ca_rmsd_worst": max(rmsds),
             "seconds_mean": mean(built, lambda row: row["seconds_total"]),
         }
-    compared = [row for row in built if row["model"].get("click_rmsd") is not None]
-    if compared:
-        summary |= {key: mean(compared, lambda row, key=key: row["model"][key]) for key in CLICK}
+    summary |= click_figures(built)
     for whose in ("reference", "model"):
         fitted = [row for row in rows if row.get("in_map", {}).get(whose)]
         if fitted:
@@ -129,7 +127,7 @@ def by_map_quality(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float |
 
 
 def rates(rows: Sequence[Row]) -> dict[str, float | int]:
-    """Chains, how many have a TM-score above 0.5, and means.
+    """Chains, how many have a TM-score above 0.5 and a Cα RMSD below 10 Å, and means; CLICK's of what it compares.
 
     All atoms (RMSD in Å, minimised) are of the models with a TM-score above 0.9, of which `atoms_of` is the number.
     """
@@ -137,14 +135,23 @@ def rates(rows: Sequence[Row]) -> dict[str, float | int]:
         "chains": len(rows),
         "tm_score_above_0.5": sum(_tm_score(row) > 0.5 for row in rows),
         "tm_score_above_0.5_of_ten": sum(row.get("best_tm_score_of_ten", 0.0) > 0.5 for row in rows),
+        "ca_rmsd_below_10": sum(_below_10(row.get("model", {}).get("ca_rmsd")) for row in rows),
+        "ca_rmsd_below_10_of_ten": sum(_below_10(row.get("best_ca_rmsd_of_ten")) for row in rows),
         "tm_score": mean(rows, _tm_score),
         **{key: mean(rows, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
     }
+    figures |= click_figures(rows)
     good = [row for row in rows if "atoms" in row and _tm_score(row) > GOOD]
     if good:
         rmsd = mean(good, lambda row: row["atoms"]["minimised"]["all_atom_rmsd"])
         figures |= {"atoms_of": len(good), "all_atom_rmsd": rmsd}
     return figures
+
+
+def click_figures(rows: Sequence[Row]) -> dict[str, float]:
+    """Means over the models in which CLICK finds something."""
+    compared = [row for row in rows if row.get("model", {}).get("click_rmsd") is not None]
+    return {key: mean(compared, lambda row, key=key: row["model"][key]) for key in CLICK} if compared else {}
 
 
 def _of_model(row: Row, key: str) -> float:

@@ -18,7 +18,7 @@ import optax
 from jax import Array
 from jaxtyping import Float, Key
 
-from deepmm_jax.devices import agreed, batch_mesh, copied, is_first, one_copy, own_rows, spread
+from deepmm_jax.devices import agreed, batch_mesh, check_batch_memory, copied, is_first, one_copy, own_rows, spread
 from deepmm_jax.errors import ConfigError
 from deepmm_jax.evidence.boxes import spans
 from deepmm_jax.networks.boxes import (
@@ -36,7 +36,7 @@ from deepmm_jax.networks.densenet import Tree, fresh_moments
 from deepmm_jax.training.box_examples import BoxBatch, BoxStream, PointSet, VoxelSet, box_set
 from deepmm_jax.training.chains import load_training_chains, source_of_names, split_names, training_names
 from deepmm_jax.training.examples import made_ahead
-from deepmm_jax.training.state import kept_state, run_history, save_state
+from deepmm_jax.training.state import check_settled, kept_state, run_history, save_state
 from deepmm_jax.training.whole_map import minutes_of, origin, plan_line
 
 
@@ -46,6 +46,10 @@ MOMENTUM = 0.1
 """Share of a batch's moments in the running ones."""
 PAPER_EPOCHS = 30
 """Networks that saw fewer are called undertrained."""
+BYTES_A_BOX = {"box-a": 82_000_000, "box-b": 46_000_000}
+"""What a box takes while its gradient is computed, by XLA's count on a CPU."""
+SETTLED = ("chains", "batch_size", "rate", "decay", "weight_decay", "balanced", "augmented", "seed")
+"""Settings that a run keeps when it goes on; its length may change."""
 VALIDATION_CHAINS, VALIDATION_BATCHES, VALIDATION_SIZE = 48, 8, 64
 
 
@@ -200,6 +204,8 @@ def train_boxes(
     CheckpointError or StructureError.
     """
     mesh = batch_mesh(config.batch_size)
+    check_batch_memory(mesh, config.batch_size, BYTES_A_BOX[kind], "boxes")
+    check_settled(output, asdict(config), SETTLED)
     report = report if is_first() else logger.debug
     report(plan_line(mesh, config.batch_size, "boxes"))
     structures = data / "structures"

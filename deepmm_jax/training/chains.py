@@ -140,4 +140,9 @@ def split_names(structures: Path, split: str) -> list[str]:
     if not manifest.is_file():
         raise StructureError(f"{manifest} does not exist; set DEEPMM_JAX_DATA to the folder that holds structures/")
     with manifest.open() as stream:
-        return [row["name"] for row in csv.DictReader(stream) if row["split"] == split]
+        names = [row["name"] for row in csv.DictReader(stream) if row["split"] == split]
+    if not names:
+        raise StructureError(
+            f"{manifest} has no chain of the split {split}; make the set of more chains, or with --validation above 0"
+        )
+    return names

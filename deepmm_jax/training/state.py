@@ -1,6 +1,7 @@
 """State of a run: weights, their average, the optimiser; fresh, or as a run left it, and the runs before."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ import optax
 from jax import Array
 
 from deepmm_jax.devices import is_first
-from deepmm_jax.errors import CheckpointError
+from deepmm_jax.errors import CheckpointError, ConfigError
 from deepmm_jax.networks.checkpoints import load_checkpoint, load_tree, save_tree
 from deepmm_jax.networks.inference import load_network
 from deepmm_jax.networks.whole_map import WholeMapConfig, initial_parameters, parameter_shapes
@@ -96,6 +97,21 @@ def save_state(state: Any, output: Path) -> None:
 
 def _as_dict(state: Any) -> dict[str, Any]:
     return {str(i): leaf for i, leaf in enumerate(jax.tree.leaves(state))}
+
+
+def check_settled(output: Path, training: dict[str, Any], settled: Sequence[str]) -> None:
+    """Raise ConfigError if the run kept in `output/run` had other ones of the settings that may not change."""
+    path = output / "run" / "history.json"
+    if not is_kept(output) or not path.is_file():
+        return
+    before = json.loads(path.read_text())[-1]["training"]
+    others = [name for name in settled if name in before and before[name] != training[name]]
+    if others:
+        was, now = (", ".join(f"{name} {values[name]}" for name in others) for values in (before, training))
+        raise ConfigError(
+            f"{output} holds a run with {was}, and this one has {now}; go on with the same, or give another --output "
+            f"and --initial {output}"
+        )
 
 
 def run_history(output: Path, run: dict[str, Any]) -> list[dict[str, Any]]:

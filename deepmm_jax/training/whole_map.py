@@ -28,10 +28,20 @@ from deepmm_jax.training.examples import Example, Sources, batches
 from deepmm_jax.training.losses import type_accuracies, voxel_targets, whole_map_loss
 from deepmm_jax.training.plan import TrainingConfig
 from deepmm_jax.training.real_maps import NOT_LEARNT_FROM, RealMap, listed_maps, load_real_maps, residuals_of
-from deepmm_jax.training.state import TrainingState, make_optimiser, run_history, save_state, starting_state
+from deepmm_jax.training.state import (
+    TrainingState,
+    check_settled,
+    make_optimiser,
+    run_history,
+    save_state,
+    starting_state,
+)
 
 
 logger = logging.getLogger(__name__)
+
+SETTLED = ("batch_size", "crop")
+"""Settings that a run keeps when it goes on: what it saw is counted by them."""
 
 
 @partial(jax.jit, static_argnames=("network", "config"), donate_argnames="state")
@@ -90,6 +100,7 @@ def train_whole_map(
     """
     config = config or TrainingConfig()
     mesh = batch_mesh(config.batch_size)
+    check_settled(output, asdict(config), SETTLED)
     report = report if is_first() else logger.debug
     report(plan_line(mesh, config.batch_size, "crops"))
     if network is None:

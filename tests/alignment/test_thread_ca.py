@@ -70,6 +70,7 @@ def test_routes_are_aligned_as_by_the_twin(rng: np.random.Generator):
         jnp.asarray(routes),
         jnp.array([30, 30]),
         jnp.asarray(8),
+        jnp.asarray(3.5),
     )
     for r, way in enumerate((path, path[::-1])):
         found = thread_ca_oracle.vertex_scores(voxels, density, way)

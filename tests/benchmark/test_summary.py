@@ -66,6 +66,8 @@ def test_by_resolution_is_sorted_and_counts_what_was_not_built():
         "chains": 2,
         "tm_score_above_0.5": 0,
         "tm_score_above_0.5_of_ten": 1,
+        "ca_rmsd_below_10": 1,
+        "ca_rmsd_below_10_of_ten": 1,
         "tm_score": 0.2,
         "coverage": 0.5,
         "residue_match": 0.2,

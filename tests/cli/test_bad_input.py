@@ -215,6 +215,8 @@ def test_missing_gpu_is_said(command: Callable, inputs: Path, tmp_path: Path):
     )
     assert outcome.code == 2
     assert outcome.err.startswith("deepmm-jax: --device gpu: JAX finds no GPU here") and outcome.err.count("\n") == 1
+    outcome = command("train", "box-b", "--data", inputs, "-o", tmp_path / "out", "--device", "gpu")
+    assert outcome.code == 2 and outcome.err.startswith("deepmm-jax: --device gpu: JAX finds no GPU here")
 
 
 COMMANDS = [

@@ -46,10 +46,11 @@ def test_every_target_has_a_file_and_the_suite_a_summary(command: Callable, data
     assert outcome.code == 0, outcome.err
     assert {path.stem for path in (out / "targets").iterdir()} == {"1abc_A", "2xyz_B", "3def_X", "4ghi_N"}
     results = json.loads((out / "results.json").read_text())
-    assert results.keys() == {"command", "suite", "network", "machine", "versions", "summary", "cases"}
+    assert results.keys() == {*("command", "suite", "network", "machine", "versions", "run", "summary", "cases")}
     assert list(results["cases"]) == ["1abc_A", "2xyz_B", "3def_X", "4ghi_N"]
     summary = results["summary"]
     assert (summary["cases"], summary["built"], summary["not_built"], summary["failed"]) == (4, 2, 1, 1)
+    assert results["run"]["targets"] == 4 and results["run"]["seconds"] >= 0
     assert summary["tm_score_mean"] == 0.35 and summary["top1"]["tm_score_above_0.5"] == 0.25
     assert "deepmm-jax" in results["versions"] and results["network"] == "simulated"
     assert "3def_X: failed: FloatingPointError: it went wrong" in outcome.out
@@ -82,7 +83,7 @@ def test_results_name_the_networks_of_boxes(command: Callable, data: Path, tmp_p
 def test_ranges_of_resolution_are_a_table_of_models(tmp_path: Path, evidence: bool):
     row = {"evidence": benchmark_rows.EVIDENCE} if evidence else benchmark_rows.model_row(0.9)
     cases = {"1abc_A 2.5-3.0": {"protein": "1abc_A", "resolutions": "2.5-3.0", **row}}
-    report = write_results(tmp_path, "val-experimental", "experimental", cases)
+    report = write_results(tmp_path, "val-experimental", "experimental", cases, {"targets": 1, "seconds": 1.0})
     assert json.loads((tmp_path / "results.json").read_text()) == report
     assert list(report.get("by_resolution", {})) == ([] if evidence else ["2.5-3.0"])
 

@@ -129,6 +129,8 @@ train whole-map --batch-size [1..]
 train whole-map --config [VALUE]
 train whole-map --steps [1..]
 train whole-map --seed [0..]
+train whole-map --device [auto|cpu|gpu] = auto
+train whole-map --threads [1..]
 train whole-map --coordinator [VALUE]
 train whole-map --processes [1..]
 train whole-map --process [0..]
@@ -137,6 +139,8 @@ train secondary-structure --output -o VALUE
 train secondary-structure --minutes [0.01..] = 12.0
 train secondary-structure --steps [1..]
 train secondary-structure --seed [0..] = 0
+train secondary-structure --device [auto|cpu|gpu] = auto
+train secondary-structure --threads [1..]
 train box-a --data [VALUE] = …
 train box-a --output -o VALUE
 train box-a --preset [reduced|paper-training] = reduced
@@ -146,6 +150,8 @@ train box-a --minutes [0.01..]
 train box-a --batch-size [1..]
 train box-a --steps [1..]
 train box-a --seed [0..]
+train box-a --device [auto|cpu|gpu] = auto
+train box-a --threads [1..]
 train box-a --coordinator [VALUE]
 train box-a --processes [1..]
 train box-a --process [0..]
@@ -158,6 +164,8 @@ train box-b --minutes [0.01..]
 train box-b --batch-size [1..]
 train box-b --steps [1..]
 train box-b --seed [0..]
+train box-b --device [auto|cpu|gpu] = auto
+train box-b --threads [1..]
 train box-b --coordinator [VALUE]
 train box-b --processes [1..]
 train box-b --process [0..]

@@ -4,8 +4,8 @@
     python many_devices.py OUTPUT HOST:PORT/PROCESS
 
 The first has eight host devices, does each work on so many of them and writes OUTPUT/WORK-COUNT.npz. The second is one
-of two processes that make a training step together, keep its result in OUTPUT/tree, and each write what they read there
-to OUTPUT/process-PROCESS.npz.
+of two processes that make training steps together, keep the results in OUTPUT/WORK, and each write what they read there
+to OUTPUT/WORK-process-PROCESS.npz.
 """
 
 import sys
@@ -33,7 +33,10 @@ from deepmm_jax.networks.inference import predict_volumes
 from deepmm_jax.networks.whole_map import WholeMapConfig, parameter_shapes
 from deepmm_jax.sequence.profile import SequenceProfile
 from deepmm_jax.tracing.values import LocalDensePoints, MainChainPaths
+from deepmm_jax.training import boxes as box_training
 from deepmm_jax.training import whole_map
+from deepmm_jax.training.box_examples import BoxBatch
+from deepmm_jax.training.boxes import BoxState, BoxTraining
 from deepmm_jax.training.examples import Example
 from deepmm_jax.training.plan import TrainingConfig
 from deepmm_jax.training.state import TrainingState, make_optimiser
@@ -129,6 +132,33 @@ def whole_map_step(devices: Sequence[Device]) -> Values:
     return values | {f"leaf {number}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
 
 
+def box_step(devices: Sequence[Device]) -> Values:
+    """Weights, moments and losses after a training step of DenseNet B."""
+    mesh = device_mesh(devices)
+    shapes = boxes.parameter_shapes("box-b", TINY)
+    weights, moments = noise(shapes["weights"]), jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), shapes["moments"])
+    config = BoxTraining(batch_size=8)
+    state = BoxState(weights, moments, box_training.optimiser(config).init(weights), jnp.zeros((), jnp.int32))
+    rng = np.random.default_rng(6)
+    batch = BoxBatch(
+        boxes=rng.uniform(size=(8, *[SIDES["box-b"]] * 3)).astype(np.float32),
+        labels=np.stack([rng.integers(4, size=8), rng.integers(3, size=8)], axis=1).astype(np.int32),
+    )
+    state, losses = box_training.training_step(
+        copied(state, mesh),
+        spread(own_rows(batch), mesh),
+        jnp.float32(1e-3),
+        jax.random.key(1),
+        kind="box-b",
+        network=TINY,
+        config=config,
+    )
+    kept = one_copy(state)
+    leaves = jax.tree.leaves((kept.weights, kept.moments))
+    values = {name: np.asarray(loss) for name, loss in losses.items()}
+    return values | {f"leaf {number}": np.asarray(leaf) for number, leaf in enumerate(leaves)}
+
+
 def random_map(shape: tuple[int, int, int]) -> DensityMap:
     """Noise."""
     data = np.random.default_rng(9).normal(size=shape).astype(np.float32)
@@ -152,7 +182,8 @@ def random_crops() -> Example:
     )
 
 
-WORK = {work.__name__: work for work in (evidence, box_evidence, alignments, whole_map_step)}
+STEPS = {step.__name__: step for step in (whole_map_step, box_step)}
+WORK = {work.__name__: work for work in (evidence, box_evidence, alignments)} | STEPS
 
 
 if __name__ == "__main__":
@@ -160,9 +191,10 @@ if __name__ == "__main__":
     if ":" in words[0]:
         address, process = words[0].split("/")
         start_distributed(address, 2, int(process))
-        values = whole_map_step(jax.devices())
-        save_tree(output / "tree", values)
-        np.savez(output / f"process-{process}.npz", **load_tree(output / "tree", values))
+        for name, step in STEPS.items():
+            values = step(jax.devices())
+            save_tree(output / name, values)
+            np.savez(output / f"{name}-process-{process}.npz", **load_tree(output / name, values))
     else:
         jax.config.update("jax_num_cpu_devices", 8)
         for word in words:

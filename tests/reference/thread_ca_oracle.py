@@ -18,14 +18,11 @@ def vertex_scores(voxels: np.ndarray, density: np.ndarray, path: np.ndarray) -> 
     spans = diameters(path, len(path))
     smooth = np.zeros(len(path))
     for j in range(len(path)):
-        total = norm = 0.0
         for k in range(len(path)):
             first, last = min(j, k), max(j, k)
             span = 0.0 if first == last else spans[last - first - 1, last]
             if span <= 6.0:
-                total += np.exp(-(span**2) / 2) * weight[k]
-                norm += np.exp(-(span**2) / 2)
-        smooth[j] = total / norm
+                smooth[j] += np.exp(-(span**2) / 2) * weight[k]
     return z_scores(smooth)
 
 

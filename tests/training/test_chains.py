@@ -81,4 +81,6 @@ def test_splits_keep_the_order_of_the_manifest(structures: Path):
         writer = csv.writer(stream)
         writer.writerows([["name", "length", "split"], ["b", 9, "train"], ["c", 9, "val"], ["a", 9, "train"]])
     assert split_names(structures, "train") == ["b", "a"]
-    assert split_names(structures, "val") == ["c"] and split_names(structures, "test") == []
+    assert split_names(structures, "val") == ["c"]
+    with pytest.raises(StructureError, match="has no chain of the split test; make the set of more chains"):
+        split_names(structures, "test")

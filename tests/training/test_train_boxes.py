@@ -132,6 +132,10 @@ def test_run_writes_a_checkpoint_and_goes_on_from_it(data: Path, tmp_path: Path)
         np.testing.assert_allclose(a, b, atol=2e-3)
     # A finished schedule takes no further step.
     assert train_boxes("box-b", data, output, config=SCHEDULE, **run)["steps"] == 4
+    with pytest.raises(
+        ConfigError, match=r"holds a run with batch_size 16, seed 2, and this one has batch_size 8, seed 3"
+    ):
+        train_boxes("box-b", data, output, config=replace(SCHEDULE, batch_size=8, seed=3), **run)
     third = train_boxes("box-b", data, tmp_path / "third", config=replace(SCHEDULE, steps=1), initial=output, **run)
     assert (third["steps"], third["boxes"], third["initial"]["boxes"]) == (1, 64 + 16, 64)
     assert third["initial"]["checkpoint"] == "out" and third["schedule"].startswith("80 boxes seen of 128 planned")

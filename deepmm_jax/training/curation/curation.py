@@ -167,7 +167,11 @@ def _fit(file: Path, candidate: Candidate, target: str, settings: CurationSettin
     """Reason, correlation, and SHA-256 of the zoned map, which is written if the chain fits."""
     chain = chain_of(candidate, settings)
     try:
-        zoned = zoned_map(_map(file), chain, settings.zone)
+        density = _map(file)
+    except MapError as error:
+        return f"unreadable: {error}", None, ""
+    try:
+        zoned = zoned_map(density, chain, settings.zone)
     except MapError as error:
         return f"no density: {error}", None, ""
     reason, correlation = why_not_fit(zoned, chain, float(candidate.source.resolution or 0), settings)
