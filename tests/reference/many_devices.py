@@ -136,7 +136,7 @@ def box_step(devices: Sequence[Device]) -> Values:
     """Weights, moments and losses after a training step of DenseNet B."""
     mesh = device_mesh(devices)
     shapes = boxes.parameter_shapes("box-b", TINY)
-    weights, moments = noise(shapes["weights"]), jax.tree.map(lambda leaf: jnp.full(leaf.shape, 0.5), shapes["moments"])
+    weights, moments = noise(shapes["weights"]), noise(shapes["moments"])
     config = BoxTraining(batch_size=8)
     state = BoxState(weights, moments, box_training.optimiser(config).init(weights), jnp.zeros((), jnp.int32))
     rng = np.random.default_rng(6)
