@@ -171,6 +171,10 @@ BoxSchedule = Annotated[
     Literal["reduced", "paper-training"],
     typer.Option("--preset", help="The schedule: one for two processor cores, or the paper's."),
 ]
+BoxMaps = Annotated[
+    Literal["simulated", "real"],
+    typer.Option("--maps", help="Maps simulated at 5 Å, or the real ones of the data folder."),
+]
 BoxCount = Annotated[int | None, typer.Option(min=1, help="Boxes of the whole schedule (60,000).")]
 BoxMinutes = Annotated[float | None, typer.Option(min=0.01, help="Wall-clock budget of this run.")]
 BoxBatchSize = Annotated[int | None, typer.Option(min=1, help="Boxes a step (16).")]
@@ -182,11 +186,12 @@ BoxSeed = Annotated[int | None, typer.Option(min=0, help="Seed of weights, chain
 def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
     """Add the command that trains a box network for `what`."""
 
-    @app.command(kind, help=f"Train {what}, on maps simulated at 5 Å.")
+    @app.command(kind, help=f"Train {what}, on maps simulated at 5 Å or on real maps.")
     def train_box(
         data: Data,
         output: Output,
         preset: BoxSchedule = "reduced",
+        maps: BoxMaps = "simulated",
         initial: BoxInitial = None,
         boxes: BoxCount = None,
         minutes: BoxMinutes = None,
@@ -201,7 +206,14 @@ def box_command(kind: Literal["box-a", "box-b"], what: str) -> None:
     ) -> None:
         _check(data, output)
         _begin(device, threads, coordinator, processes, process)
-        options = {"boxes": boxes, "minutes": minutes, "batch_size": batch_size, "steps": steps, "seed": seed}
+        options = {
+            "maps": maps,
+            "boxes": boxes,
+            "minutes": minutes,
+            "batch_size": batch_size,
+            "steps": steps,
+            "seed": seed,
+        }
         given = {name: value for name, value in options.items() if value is not None}
         _train_boxes(kind, data, output, preset, given, initial)
 

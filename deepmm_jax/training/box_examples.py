@@ -1,7 +1,7 @@
-"""Boxes to learn from: cut from maps of training chains at 5 Å, with labels for DenseNet A or B (sections 2.2, 2.6).
+"""Boxes to learn from, with labels for DenseNet A or B: of simulated maps at 5 Å, or of real ones (sections 2.2, 2.6).
 
-A learns voxels whose density exceeds D₀, B a point within 1.0 Å of every main-chain atom. The maps are simulated when
-a run starts and stay in memory; boxes are cut from them batch by batch.
+A learns voxels whose density exceeds D₀, B a point within 1.0 Å of every main-chain atom. The maps are simulated, or
+read, when a run starts and stay in memory; boxes are cut from them batch by batch.
 """
 
 from collections.abc import Sequence
@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from deepmm_jax.config import SIMULATED_DENSITY
 from deepmm_jax.constants import CLASS_OF_AMINO_ACID, UNKNOWN_CLASS
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.density.scaling import default_threshold
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import StructureError
 from deepmm_jax.evidence.boxes import point_boxes, voxel_boxes
@@ -23,6 +24,7 @@ from deepmm_jax.evidence.ideal import ATOM_KINDS, atom_probability
 from deepmm_jax.networks.boxes import BoxKind
 from deepmm_jax.networks.turns import cube_turns
 from deepmm_jax.training.chains import TrainingChain
+from deepmm_jax.training.real_maps import RealMap
 
 
 RESOLUTION = 5.0
@@ -113,16 +115,25 @@ def in_ball(count: int, radius: float, rng: np.random.Generator) -> Float[np.nda
     return direction * (length / np.linalg.norm(direction, axis=1, keepdims=True))
 
 
-def box_set(kind: BoxKind, chains: Sequence[TrainingChain]) -> VoxelSet | PointSet:
-    """What a network learns from the simulated maps of some chains. Raises StructureError if it is nothing."""
+def box_set(kind: BoxKind, sources: Sequence[TrainingChain | RealMap]) -> VoxelSet | PointSet:
+    """What a network learns from simulated maps of some chains, and from real maps.
+
+    D₀ is 1.0 in the former, in EMAN2's units, and half the contour level in the latter, where nothing is learnt of
+    voxels that show what the model lacks. Raises StructureError if there is nothing to learn.
+    """
     maps, places, labels = [], [], []
-    for chain in chains:
-        density = simulated(chain)
+    for source in sources:
+        if isinstance(source, RealMap):
+            chain, density = source.chain, source.density
+            looked_at = source.labelled & (density.data > default_threshold(density.data))
+        else:
+            chain, density = source, simulated(source)
+            looked_at = density.data > SIMULATED_DENSITY
         maps.append(density.data)
-        place, label = (_voxels if kind == "box-a" else _atoms)(chain, density)
+        place, label = _atoms(chain, density) if kind == "box-b" else _voxels(chain, density, looked_at)
         places.append(place)
         labels.append(label)
-    index = np.repeat(np.arange(len(chains)), [len(label) for label in labels])
+    index = np.repeat(np.arange(len(sources)), [len(label) for label in labels])
     if not len(index):
         raise StructureError("the training chains have no atom of a main chain; check the list of chains")
     table = {"maps": maps, "chain": index, "labels": np.concatenate(labels)}
@@ -130,12 +141,14 @@ def box_set(kind: BoxKind, chains: Sequence[TrainingChain]) -> VoxelSet | PointS
     return VoxelSet(voxels=place, **table) if kind == "box-a" else PointSet(atoms=place, **table)
 
 
-def _voxels(chain: TrainingChain, density: DensityMap) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels above D₀ and their labels."""
+def _voxels(
+    chain: TrainingChain, density: DensityMap, looked_at: Bool[np.ndarray, "_ _ _"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels that are looked at, and their labels."""
     atoms = density.to_grid(chain.positions)
     kinds = (MAIN_CHAIN, MAIN_CHAIN[1:2])
     labels = [atom_probability(atoms[np.isin(chain.kind, kind)], density.shape) for kind in kinds]
-    voxels = np.argwhere(density.data > SIMULATED_DENSITY).astype(np.int16)
+    voxels = np.argwhere(looked_at).astype(np.int16)
     return voxels, np.stack([label[tuple(voxels.T)] for label in labels], axis=-1)
 
 

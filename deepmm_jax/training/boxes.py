@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -34,8 +34,16 @@ from deepmm_jax.networks.boxes import (
 )
 from deepmm_jax.networks.densenet import Tree, fresh_moments
 from deepmm_jax.training.box_examples import BoxBatch, BoxStream, PointSet, VoxelSet, box_set
-from deepmm_jax.training.chains import load_training_chains, source_of_names, split_names, training_names
+from deepmm_jax.training.chains import (
+    TrainingChain,
+    load_training_chains,
+    source_of_names,
+    split_names,
+    training_names,
+)
 from deepmm_jax.training.examples import made_ahead
+from deepmm_jax.training.plan import TrainingConfig
+from deepmm_jax.training.real_maps import NOT_LEARNT_FROM, RealMap, load_real_maps
 from deepmm_jax.training.state import check_settled, kept_state, run_history, save_state
 from deepmm_jax.training.whole_map import minutes_of, origin, plan_line
 
@@ -48,7 +56,7 @@ PAPER_EPOCHS = 30
 """Networks that saw fewer are called undertrained."""
 BYTES_A_BOX = {"box-a": 82_000_000, "box-b": 46_000_000}
 """What a box takes while its gradient is computed, by XLA's count on a CPU."""
-SETTLED = ("chains", "batch_size", "rate", "decay", "weight_decay", "balanced", "augmented", "seed")
+SETTLED = ("maps", "chains", "batch_size", "rate", "decay", "weight_decay", "balanced", "augmented", "seed")
 """Settings that a run keeps when it goes on; its length may change."""
 VALIDATION_CHAINS, VALIDATION_BATCHES, VALIDATION_SIZE = 48, 8, 64
 
@@ -61,8 +69,10 @@ class BoxTraining:
     """Boxes that the whole schedule sees, over all runs; without `epochs`."""
     epochs: int | None = None
     """The same in visits of every box of the training chains."""
+    maps: Literal["simulated", "real"] = "simulated"
+    """At 5 Å, of training chains; or the listed real maps, for the paper's second pair of networks."""
     chains: int = 200
-    """Training chains, drawn from the list by the seed."""
+    """Training chains of simulated maps, drawn from the list by the seed."""
     batch_size: int = 16
     """Few enough for the cache of a processor: 32 take a quarter longer a box."""
     rate: float = 1e-3
@@ -195,7 +205,7 @@ def train_boxes(
     command: str = "",
     report: Callable[[str], None] = logger.info,
 ) -> dict[str, Any]:
-    """Train DenseNet A or B on maps of `data/structures` at 5 Å and write a checkpoint to `output`; its card.
+    """Train DenseNet A or B on maps of `data/structures` at 5 Å or on those of `data/maps`; the checkpoint's card.
 
     `output/run` keeps the full state; calling again with the same settings goes on from it, until the schedule is
     done. `train_list` replaces the package's list of training chains. `initial` is a checkpoint whose weights and sizes
@@ -208,12 +218,9 @@ def train_boxes(
     check_settled(output, asdict(config), SETTLED)
     report = report if is_first() else logger.debug
     report(plan_line(mesh, config.batch_size, "boxes"))
-    structures = data / "structures"
-    listed = sorted(train_list or training_names(structures))
-    order = np.random.default_rng(config.seed).permutation(len(listed))
-    names = [listed[row] for row in order[: config.chains]]
-    held = _held_out(kind, structures)
-    learnt = box_set(kind, load_training_chains(structures, names))
+    names, sources, unseen, origin_of_names = _sources(data, config, train_list)
+    held = _held_out(kind, unseen)
+    learnt = box_set(kind, sources)
     if isinstance(learnt, PointSet) and not config.augmented:
         learnt = learnt.drawn(np.random.default_rng(config.seed))
     stream = BoxStream(
@@ -232,7 +239,8 @@ def train_boxes(
     fresh = BoxState(weights, moments, optimiser(config).init(weights), jnp.zeros((), jnp.int32))
     state = copied(kept_state(output, fresh), mesh)
     first = int(state.step)
-    report(f"{len(names)} chains, {len(learnt)} boxes, {total} steps of {config.batch_size}; at step {first}")
+    what = "real maps" if config.maps == "real" else "chains"
+    report(f"{len(names)} {what}, {len(learnt)} boxes, {total} steps of {config.batch_size}; at step {first}")
     run = {"command": command, "training": asdict(config), "first_step": first}
     runs = run_history(output, run | ({"initial": origin(initial, "boxes")} if first == 0 else {}))
     before = (runs[0].get("initial") or {}).get("boxes", 0)
@@ -262,10 +270,10 @@ def train_boxes(
             "initial": runs[0].get("initial"),
             "runs": runs,
             "data": {
-                "list": source_of_names(structures, train_list),
-                "chains": names,
+                "list": origin_of_names,
+                what.replace(" ", "_"): names,
                 "sha256": hashlib.sha256("\n".join(names).encode()).hexdigest(),
-                "maps": "simulated at 5 Å",
+                "maps": "real" if config.maps == "real" else "simulated at 5 Å",
                 "boxes": len(learnt),
             },
             "steps": step,
@@ -294,10 +302,33 @@ def train_boxes(
     return stands(state)
 
 
-def _held_out(kind: BoxKind, structures: Path) -> BoxBatch:
-    """Fixed boxes of validation chains, drawn evenly."""
-    chains = load_training_chains(structures, split_names(structures, "val")[:VALIDATION_CHAINS])
-    boxes: VoxelSet | PointSet = box_set(kind, chains)
+def _sources(
+    data: Path, config: BoxTraining, train_list: list[str] | None
+) -> tuple[list[str], Sequence[TrainingChain | RealMap], Sequence[TrainingChain | RealMap], str]:
+    """Names of what is learnt from, this itself, what validates, and the list that has the names.
+
+    Of real maps those of the groups that validate the whole-map network do, or the last group where none of these is
+    listed. Raises ConfigError without two groups of them.
+    """
+    if config.maps == "real":
+        maps = [real for real in load_real_maps(data) if not real.notes & NOT_LEARNT_FROM]
+        groups = list(dict.fromkeys(real.group for real in maps))
+        apart = set(TrainingConfig().unseen_groups) & set(groups) or set(groups[-1:])
+        seen = [real for real in maps if real.group not in apart]
+        if not seen:
+            raise ConfigError(f"{data / 'maps'} has no two groups of real maps, one to learn from and one to validate")
+        return [real.name for real in seen], seen, [real for real in maps if real.group in apart], "real-maps.txt"
+    structures = data / "structures"
+    listed = sorted(train_list or training_names(structures))
+    order = np.random.default_rng(config.seed).permutation(len(listed))
+    names = [listed[row] for row in order[: config.chains]]
+    unseen = load_training_chains(structures, split_names(structures, "val")[:VALIDATION_CHAINS])
+    return names, load_training_chains(structures, names), unseen, source_of_names(structures, train_list)
+
+
+def _held_out(kind: BoxKind, unseen: Sequence[TrainingChain | RealMap]) -> BoxBatch:
+    """Fixed boxes of what is not learnt from, drawn evenly."""
+    boxes: VoxelSet | PointSet = box_set(kind, unseen)
     rng = np.random.default_rng(7)
     rows = rng.choice(len(boxes), min(len(boxes), VALIDATION_BATCHES * VALIDATION_SIZE), replace=False)
     return boxes.cut(rows, rng)

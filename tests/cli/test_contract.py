@@ -144,6 +144,7 @@ train secondary-structure --threads [1..]
 train box-a --data [VALUE] = …
 train box-a --output -o VALUE
 train box-a --preset [reduced|paper-training] = reduced
+train box-a --maps [simulated|real] = simulated
 train box-a --initial [VALUE]
 train box-a --boxes [1..]
 train box-a --minutes [0.01..]
@@ -158,6 +159,7 @@ train box-a --process [0..]
 train box-b --data [VALUE] = …
 train box-b --output -o VALUE
 train box-b --preset [reduced|paper-training] = reduced
+train box-b --maps [simulated|real] = simulated
 train box-b --initial [VALUE]
 train box-b --boxes [1..]
 train box-b --minutes [0.01..]

@@ -8,11 +8,14 @@ from scipy.spatial import KDTree
 
 from deepmm_jax.constants import AMINO_ACIDS, RESIDUE_CLASSES
 from deepmm_jax.density.map import DensityMap
+from deepmm_jax.density.scaling import contour_level
+from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import StructureError
 from deepmm_jax.evidence.boxes import point_boxes, voxel_boxes
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.training.box_examples import BoxStream, PointSet, VoxelSet, box_set, in_ball, simulated
 from deepmm_jax.training.chains import TrainingChain, as_training_chain
+from deepmm_jax.training.real_maps import RealMap
 
 
 @pytest.fixture
@@ -53,6 +56,31 @@ def test_every_voxel_above_the_threshold_has_labels_of_equation_1(voxels: VoxelS
     batch = voxels.cut(rows, np.random.default_rng(0))
     np.testing.assert_array_equal(batch.boxes, voxel_boxes(density.data, above[[5, 9]]))
     np.testing.assert_array_equal(batch.labels, voxels.labels[rows])
+
+
+def test_of_a_real_map_what_the_model_explains_above_half_the_contour_is_learnt(chain: TrainingChain):
+    density = simulate_map(chain.positions, chain.atomic_numbers, 4.0)
+    labelled = np.indices(density.shape)[0] > density.shape[0] // 2
+    real = RealMap(
+        name="kinase",
+        group="kinase",
+        resolution=4.0,
+        notes=frozenset(),
+        density=density,
+        chain=chain,
+        chain_of_residue=np.zeros(len(chain.amino_acids), int),
+        support=density.data > 0,
+        labelled=labelled,
+    )
+    voxels = box_set("box-a", [chain, real])
+    assert isinstance(voxels, VoxelSet)
+    looked_at = np.argwhere(labelled & (density.data > contour_level(density.data) / 2))
+    np.testing.assert_array_equal(voxels.voxels[voxels.chain == 1], looked_at)
+    assert voxels.labels[voxels.chain == 1].max() > 0.9
+    boxes = voxels.cut(np.array([len(voxels) - 1]), np.random.default_rng(0)).boxes
+    np.testing.assert_array_equal(boxes, voxel_boxes(density.data, looked_at[-1:]))
+    points = box_set("box-b", [real])
+    assert isinstance(points, PointSet) and len(points) == 3 * len(chain.amino_acids)
 
 
 def test_points_lie_by_main_chain_atoms_and_know_their_residue(points: PointSet, density: DensityMap, kinase: Chain):

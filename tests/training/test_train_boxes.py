@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.errors import CheckpointError, ConfigError
 from deepmm_jax.networks.boxes import BoxConfig, BoxKind, initial_weights, load_box_network
 from deepmm_jax.networks.densenet import fresh_moments
@@ -29,6 +30,7 @@ from deepmm_jax.training.boxes import (
     training_step,
 )
 from deepmm_jax.training.chains import as_training_chain
+from deepmm_jax.training.real_maps import RealMap
 from reference.box_networks import TINY
 
 
@@ -149,3 +151,26 @@ def test_the_papers_schedule_draws_its_points_once(data: Path, tmp_path: Path):
     card = train_boxes("box-b", data, tmp_path, network=TINY, config=config, train_list=["kinase"], report=print)
     assert card["runs"][0]["training"]["decay"] == "steps"
     assert f"of {642 // 16 * 16} planned" in card["schedule"]
+
+
+@pytest.mark.slow
+def test_real_maps_are_learnt_from_and_others_validate(kinase: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "VALIDATION_BATCHES", 1)
+    chain = as_training_chain(kinase)
+    density = simulate_map(chain.positions, chain.atomic_numbers, 4.0)
+    everywhere = np.ones(density.shape, bool)
+    common = {"resolution": 4.0, "density": density, "chain": chain, "support": everywhere, "labelled": everywhere}
+    common["chain_of_residue"] = np.zeros(len(chain.amino_acids), int)
+    groups = {"one": (), "two": (), "relative": ("related",), "gaba-a": ()}
+    maps = [RealMap(name=name, group=name, notes=frozenset(notes), **common) for name, notes in groups.items()]
+    monkeypatch.setattr(module, "load_real_maps", lambda data: maps)
+    config = replace(SCHEDULE, maps="real", steps=1)
+    lines: list[str] = []
+    card = train_boxes("box-a", tmp_path, tmp_path / "out", network=TINY, config=config, report=lines.append)
+    assert (card["data"]["maps"], card["data"]["real_maps"]) == ("real", ["one", "two"])
+    assert any(line.startswith("2 real maps, ") for line in lines) and card["validation"]["calpha_error"] > 0
+    del maps[1:3]
+    assert module._sources(tmp_path, config, None)[1:3] == (maps[:1], maps[1:])
+    del maps[0]
+    with pytest.raises(ConfigError, match="has no two groups of real maps"):
+        train_boxes("box-a", tmp_path, tmp_path / "other", network=TINY, config=config)
