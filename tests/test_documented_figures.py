@@ -1,0 +1,150 @@
+"""The tables of README.md and docs/benchmarks.md against the committed results, cell by cell."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def results(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
+def table(document: str, head: str) -> dict[str, list[str]]:
+    """Cells of the rows of the table whose first line starts with `head`, by the first cell."""
+    lines = (ROOT / document).read_text().splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith(head))
+    rows = {}
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        first, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        rows[first] = cells
+    return rows
+
+
+def says(cell: str, *values: float) -> bool:
+    """Whether the numbers of a cell are these values, to as many digits as it gives."""
+    said = re.findall(r"-?\d[\d,]*\.?\d*", cell.replace("−", "-"))
+    return len(said) == len(values) and all(
+        abs(float(word.replace(",", "")) - value) <= 0.501 * 10.0 ** -len(word.partition(".")[2])
+        for word, value in zip(said, values, strict=True)
+    )
+
+
+def test_a_wrong_figure_is_noticed():
+    assert says("0.32 Å", 0.3233) and says("396, 397", 396, 397) and says("−0.5 %", -0.46)
+    assert not says("0.32 Å", 0.3251 + 0.001) and not says("0.3", 0.36) and not says("1, 2", 1)
+
+
+def of_model(key: str) -> Callable[[dict[str, Any]], float]:
+    return lambda row: row["model"][key]
+
+
+def of_atoms(key: str) -> Callable[[dict[str, Any]], float]:
+    return lambda row: row["atoms"]["minimised"][key]
+
+
+SIMULATED = {
+    "Cα RMSD in place, as traced": of_model("ca_rmsd"),
+    "Cα RMSD, minimised": of_atoms("ca_rmsd"),
+    "backbone RMSD, minimised": of_atoms("backbone_rmsd"),
+    "all heavy atoms, minimised": of_atoms("all_atom_rmsd"),
+    "clashscore": of_atoms("clashscore"),
+    "TM-score": of_model("tm_score"),
+    "coverage": of_model("coverage"),
+    "residue match": of_model("residue_match"),
+    "sequence match": of_model("sequence_match"),
+}
+HIGHER_IS_BETTER = {"TM-score", "coverage", "residue match", "sequence match"}
+
+
+def test_simulated_maps():
+    rows = table("README.md", "| | mean | median | worst |")
+    cases = list(results("accuracy-simulated-40")["cases"].values())
+    assert rows.keys() == SIMULATED.keys() and len(cases) == 40
+    for label, value in SIMULATED.items():
+        values = [value(row) for row in cases]
+        worst = min(values) if label in HIGHER_IS_BETTER else max(values)
+        for cell, figure in zip(rows[label], (np.mean(values), np.median(values), worst), strict=True):
+            assert says(cell, figure), (label, cell, figure)
+
+
+def test_ranges_of_resolution():
+    cases = results("accuracy-simulated-experimental-test")["cases"]
+    for resolutions, cells in table("README.md", "| Å | TM-score above 0.5 |").items():
+        here = [row for name, row in cases.items() if name.endswith(resolutions.replace("–", "-"))]
+        scores = [row.get("model", {}).get("tm_score", 0.0) for row in here]
+        assert says(cells[0], sum(score > 0.5 for score in scores), len(here))
+        keys = ("tm_score", "residue_match", "sequence_match")
+        for cell, key in zip(cells[1:4], keys, strict=True):
+            assert says(cell, np.mean([row.get("model", {}).get(key, 0.0) for row in here])), (resolutions, key)
+
+
+HELD_OUT = {
+    "EMD-6272, VP6": "emd6272_3j9s_A",
+    "EMD-2566, mitoribosomal protein": "emd2566_3j6b_9",
+    "EMD-5185, TMV, one chain": "emd5185_3j06_A",
+    "the same, cut out by DeepMM's authors": "emd5185_3j06_deepmm",
+    "VP6 at 3.8 Å, neighbours left in": "vp6_unmasked",
+    "EMD-1461, VP6, one copy": "emd1461_vp6_trimer:A",
+    "EMD-4413, TMV, neighbours left in": "emd4413_6i5a_A",
+}
+
+
+def test_held_out_maps():
+    cases = results("accuracy-held-out")["cases"]
+    rows = table("README.md", "| map | Å | residues: built, deposited |")
+    assert rows.keys() == HELD_OUT.keys()
+    for label, (_, residues, *cells) in rows.items():
+        row = cases[HELD_OUT[label]]
+        model, atoms = row["model"], row["atoms"]["minimised"]
+        assert says(residues, model["n_model"], model["n_reference"])
+        keys = ("ca_rmsd", "tm_score", "residue_match", "sequence_match")
+        expected = [*(model[key] for key in keys), atoms["all_atom_rmsd"], atoms["clashscore"]]
+        for cell, figure in zip(cells, expected):
+            assert says(cell, figure), (label, cell, figure)
+        assert says(cells[-1], *(row["in_map"][whose]["cc_mask"] for whose in ("model", "reference"))), label
+
+
+STAGES = {
+    "evidence": ("evidence",),
+    "threading": ("threading",),
+    "backbone and side chains": ("backbone", "side chains"),
+    "minimisation": ("minimisation",),
+    "all of it": ("total",),
+    "atoms of ten models instead of one": ("atoms of ten models",),
+}
+
+
+def test_times():
+    sizes = results("speed")["sizes"]
+    rows = table("README.md", "| residues | 62 |")
+    for label, stages in STAGES.items():
+        for cell, size in zip(rows[label], sizes, strict=True):
+            seconds = sum(size["second"][stage][1] for stage in stages)
+            assert says(cell, seconds), (label, cell, seconds)
+    for cell, size in zip(rows["with compilation"], sizes, strict=True):
+        assert says(cell, size["first"]["total"][1])
+    for cell, size in zip(rows["memory, GB, with the ten"], sizes, strict=True):
+        assert float(cell) == pytest.approx(size["peak_memory_mb"] / 1000, abs=0.08)
+
+
+def test_mainmast():
+    rows = table("docs/benchmarks.md", "| | Cα RMSD | CLICK RMSD | CLICK overlap |")
+    programs = {"DeepMM-JAX": "accuracy-simulated-40", "MAINMAST": "accuracy-simulated-40-mainmast"}
+    for label, name in programs.items():
+        cells = next(cells for first, cells in rows.items() if first.startswith(label))
+        found = results(name)
+        summary = found["summary"]
+        within = sum(row["model"]["ca_rmsd"] < 1 for row in found["cases"].values())
+        expected = (summary["ca_rmsd_mean"], summary["click_rmsd"], 100 * summary["click_overlap"], within)
+        for cell, figure in zip(cells, expected, strict=True):
+            assert says(cell, figure), (label, cell, figure)
