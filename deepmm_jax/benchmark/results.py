@@ -1,6 +1,7 @@
 """Rows in a folder: one JSON file a target, written as it ends, which says what the figures depend on."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ def target_file(folder: Path, target: Target) -> Path:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """A JSON file, whole or not at all. Raises OSError."""
+    """A JSON file, whole or not at all, in which a list of numbers is a line. Raises OSError."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    text = re.sub(r"\[\n([^][{}\"]*)\n *\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
     with atomic_path(path) as partial:
-        partial.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(text + "\n", encoding="utf-8")
 
 
 def keep_row(folder: Path, target: Target, digests: Mapping[str, str], row: Row) -> None:

@@ -1,5 +1,6 @@
 """Rows that a folder keeps."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deepmm_jax.benchmark.measure import Work
-from deepmm_jax.benchmark.results import keep_row, kept_rows, target_file
+from deepmm_jax.benchmark.results import keep_row, kept_rows, target_file, write_json
 from deepmm_jax.benchmark.targets import Target
 from deepmm_jax.config import build_config
 from deepmm_jax.errors import ConfigError
@@ -62,3 +63,11 @@ def test_digests_change_with_what_they_are_of(tmp_path: Path):
     assert moved.digests() == digests
     (copy / "card.json").write_text((copy / "card.json").read_text() + "\n")
     assert {part for part, of in moved.digests().items() if of != digests[part]} == {"weights"}
+
+
+def test_a_list_of_numbers_is_a_line_and_nothing_else_changes(tmp_path: Path):
+    value = {"a": [1, 2.5, None], "b": [[1, 2], [3]], "c": ["[ 1,\n 2 ]", "x"], "d": [{"e": []}], "f": {}}
+    write_json(tmp_path / "file.json", value)
+    text = (tmp_path / "file.json").read_text()
+    assert json.loads(text) == value
+    assert '"a": [1, 2.5, null],\n' in text and "  [1, 2],\n" in text
