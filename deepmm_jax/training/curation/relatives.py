@@ -4,6 +4,7 @@ MMseqs2, where it is installed, or words of three letters propose pairs; the ali
 so that both ways give the same answer but for pairs that a proposal misses.
 """
 
+import logging
 import os
 import shutil
 import subprocess
@@ -11,11 +12,16 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deepmm_jax.errors import ConfigError
 from deepmm_jax.training.identity import pairs_with_words, share_of_shorter, shared_identity
 
 
+log = logging.getLogger(__name__)
+
 PROGRAM = "mmseqs"
+
+
+class _SearchError(Exception):
+    """MMseqs2 gave up; the message is its last word."""
 
 
 def closest_relatives(
@@ -53,15 +59,21 @@ def representatives(letters: Sequence[str], identity: float) -> list[int]:
 
 
 def proposed_pairs(queries: Sequence[str], targets: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs (query, target) that may be related, sorted."""
+    """Pairs (query, target) that may be related, sorted.
+
+    By words too if MMseqs2 fails, as it does where all targets are of low complexity; the log says so.
+    """
     program = shutil.which(PROGRAM)
-    if program is None or not queries or not targets:
-        return pairs_with_words(queries, targets)
-    return _search(program, queries, targets)
+    if program is not None and queries and targets:
+        try:
+            return _search(program, queries, targets)
+        except _SearchError as reason:
+            log.warning("%s failed (%s); pairs are proposed without it, which takes longer", program, reason)
+    return pairs_with_words(queries, targets)
 
 
 def _search(program: str, queries: Sequence[str], targets: Sequence[str]) -> list[tuple[int, int]]:
-    """What MMseqs2 finds at its highest sensitivity. Raises ConfigError if it fails."""
+    """What MMseqs2 finds at its highest sensitivity. Raises _SearchError if it fails."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, sequences in (("queries", queries), ("targets", targets)):
@@ -73,9 +85,6 @@ def _search(program: str, queries: Sequence[str], targets: Sequence[str]) -> lis
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         if run.returncode != 0:
             said = (run.stderr or run.stdout).strip().splitlines()
-            raise ConfigError(
-                f"{program} failed ({said[-1] if said else f'exit code {run.returncode}'}); "
-                "mend it, or take it off the PATH to compare without it"
-            )
+            raise _SearchError(said[-1] if said else f"exit code {run.returncode}")
         lines = (folder / "found").read_text().splitlines()
     return sorted({(int(query), int(target)) for query, target in map(str.split, lines)})
