@@ -138,7 +138,7 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any],
     from importlib.metadata import version
 
     from deepmm_jax.benchmark.results import write_json
-    from deepmm_jax.benchmark.summary import by_map_quality, by_resolution, summarise
+    from deepmm_jax.benchmark.summary import by_map_quality, by_resolution, of_novel_folds, summarise
     from deepmm_jax.stages import DEPENDENCIES
 
     rows = list(cases.values())
@@ -152,7 +152,11 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any],
         "summary": summarise(rows),
     }
     if "built" in report["summary"]:
-        tables = {"by_resolution": by_resolution(rows), "by_map_quality": by_map_quality(rows)}
+        tables = {
+            "by_resolution": by_resolution(rows),
+            "by_map_quality": by_map_quality(rows),
+            "novel_folds": of_novel_folds(rows),
+        }
         report |= {name: table for name, table in tables.items() if table}
     write_json(output / "results.json", report | {"cases": cases})
     return report | {"cases": cases}

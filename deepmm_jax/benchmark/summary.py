@@ -1,6 +1,8 @@
 """Figures of a whole suite from the rows of its targets. A target without a model has TM-score 0 and no match."""
 
+import json
 from collections.abc import Callable, Sequence
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -124,6 +126,13 @@ def by_map_quality(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float |
             for name, part in zip(THIRDS, parts)
         }
     return table
+
+
+def of_novel_folds(rows: Sequence[Row]) -> dict[str, float | int]:
+    """Figures of the models of targets whose fold no training chain has (`novel_folds.json`); empty without any."""
+    novel = set(json.loads(files("deepmm_jax.benchmark").joinpath("novel_folds.json").read_text())["novel"])
+    here = [row for row in rows if row["protein"] in novel]
+    return rates(here) if here else {}
 
 
 def rates(rows: Sequence[Row]) -> dict[str, float | int]:

@@ -1,8 +1,18 @@
 """Means of a suite."""
 
+import json
+from importlib.resources import files
+
 import pytest
 
-from deepmm_jax.benchmark.summary import by_map_quality, by_resolution, mean, summarise
+from deepmm_jax.benchmark.summary import (
+    by_map_quality,
+    by_resolution,
+    mean,
+    of_novel_folds,
+    rates,
+    summarise,
+)
 from reference.benchmark_rows import EVIDENCE, model_row
 
 
@@ -90,3 +100,13 @@ def test_by_map_quality_has_thirds_from_the_worst_to_the_best_map():
     figures = summarise(rows)["in_map"]
     assert figures == {"reference": {"cc_mask": pytest.approx(0.53), "q_score": pytest.approx(0.47)}}
     assert by_map_quality(rows[:2]) == by_map_quality([row("a", model_row(0.9))] * 3) == {}
+
+
+def test_folds_that_no_training_chain_has_are_counted_apart():
+    listed = json.loads(files("deepmm_jax.benchmark").joinpath("novel_folds.json").read_text())
+    known = next(name for name, (_, score) in listed["targets"].items() if score > listed["limit"])
+    novel = listed["novel"][0]
+    assert listed["targets"][novel][1] < 0.5 and known not in listed["novel"]
+    rows = [row(novel, model_row(0.6)), row(known, model_row(0.9))]
+    assert of_novel_folds(rows) == rates(rows[:1])
+    assert of_novel_folds(rows[1:]) == {}

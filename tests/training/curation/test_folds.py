@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from deepmm_jax.assessment.tm_score import tm_score
 from deepmm_jax.structure.chain import Chain
-from deepmm_jax.training.curation.folds import align, closest_fold, fold_similarity
+from deepmm_jax.training.curation.folds import align, closest_fold, fold_similarity, likely_folds
 
 
 def brute_force(likeness: np.ndarray, gap: float) -> float:
@@ -60,3 +60,13 @@ def test_the_first_fold_above_the_limit_ends_the_search(kinase: Chain, ubiquitin
     name, score = closest_fold(kinase.calpha, {"ubiquitin": ubiquitin.calpha}, 0.5)
     assert name == "ubiquitin" and score < 0.5
     assert closest_fold(kinase.calpha, {}, 0.5) == ("", 0.0)
+
+
+def test_a_first_look_finds_relatives(kinase: Chain, ubiquitin: Chain, rng: np.random.Generator):
+    """Pieces of the chain among strangers of the same lengths, however they are turned."""
+    turned = kinase.calpha[20:150] @ Rotation.random(rng=rng).as_matrix().T - 12.0
+    strangers = {f"walk {k}": np.cumsum(rng.normal(scale=2.2, size=(130, 3)), axis=0) for k in range(5)}
+    references = {"ubiquitin": ubiquitin.calpha, **strangers, "piece": turned}
+    found = likely_folds(kinase.calpha, references, 2)
+    assert next(iter(found)) == "piece" and len(found) == 2
+    assert closest_fold(kinase.calpha, found, 0.5)[0] == "piece"
