@@ -1,6 +1,6 @@
 """Fit the confidence per residue on models of validation chains, and show how far it can be trusted.
 
-    python benchmarks/fit_confidence.py --cache runs/confidence --longest 165
+    python benchmarks/fit_confidence.py --cache runs/confidence --longest 440
 
 Each chain is shown once by `simulated-experimental-v1`, at a resolution of its bin, and built to its Cα. The weights
 go into deepmm_jax/confidence/weights.json; what the reliability diagram shows, into benchmarks/results/confidence.json,
@@ -19,14 +19,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from scipy.optimize import curve_fit
 
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability, right_residues
 from deepmm_jax.assessment.tm_score import tm_score
 from deepmm_jax.benchmark.suites import shared_among_ranges
+from deepmm_jax.benchmark.summary import warnings_of_wrong_models
 from deepmm_jax.benchmark.targets import Target, read_target
-from deepmm_jax.confidence.doubts import PROBABLY_WRONG
 from deepmm_jax.confidence.features import FEATURES, residue_features
+from deepmm_jax.confidence.mscore import predicted_tm_score
 from deepmm_jax.confidence.residues import Weights, confidence_logits
 from deepmm_jax.config import build_config
 from deepmm_jax.errors import NothingBuiltError
@@ -65,10 +67,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder for the built models")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--longest", type=int, default=165, help="residues of a chain at most")
+    parser.add_argument("--longest", type=int, default=440, help="residues of a chain at most")
     parser.add_argument("--only-cached", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     data = data_directory()
+    if json.loads(WEIGHTS.read_text())["features"] != list(FEATURES):
+        write_weights({"features": list(FEATURES)}, blank_weights())  # without any nothing is built
     arguments.cache.mkdir(parents=True, exist_ok=True)
     rated = []
     for name in shared_among_ranges(data / "structures" / "MANIFEST.csv", arguments.split, 10_000):
@@ -90,12 +94,18 @@ def main() -> None:
             for bin_, pairs in by_bin(rated, said).items()
         },
         "whole_models": whole_models(rated, said),
+        "equation_5": refit_of_equation_5(rated),
     }
     RESULTS.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))
-    weights = {name: np.round(np.asarray(value), 5).tolist() for name, value in fit(rated).items()}
     source = {"source": result["command"], "chains": [r.name for r in rated], "features": list(FEATURES)}
-    WEIGHTS.write_text(json.dumps(source | {"weights": weights}, indent=1) + "\n")
+    write_weights(source, fit(rated))
+
+
+def write_weights(head: dict[str, Any], weights: Weights) -> None:
+    """The weights that travel with the program, and where they are from."""
+    rounded = {name: np.round(np.asarray(value), 5).tolist() for name, value in weights.items()}
+    WEIGHTS.write_text(json.dumps(head | {"weights": rounded}, indent=1) + "\n")
 
 
 def build(data: Path, target: Target, longest: int, kept: Path) -> None:
@@ -151,15 +161,7 @@ def fit(rated: list[Rated]) -> Weights:
             share.append(np.full(built.sum(), 1.0 if k == 0 else 1.0 / max(len(chain.built) - 1, 1)))
     x, y, share = (jnp.asarray(np.concatenate(part), jnp.float32) for part in (x, y, share))
     fixed = {"mean": x.mean(axis=0), "spread": x.std(axis=0) + 1e-3}
-    key = jax.random.key(0)
-    size = (len(FEATURES), HIDDEN)
-    free: dict[str, Any] = {
-        "linear": jnp.zeros(size[0]),
-        "inner": jax.random.normal(key, size) * size[0] ** -0.5,
-        "inner_bias": jnp.zeros(HIDDEN),
-        "outer": jnp.zeros(HIDDEN),
-        "bias": jnp.zeros(()),
-    }
+    free: dict[str, Any] = {name: value for name, value in blank_weights().items() if name not in fixed}
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, STEPS))
 
     def objective(free: dict[str, Any]) -> jax.Array:
@@ -176,6 +178,20 @@ def fit(rated: list[Rated]) -> Weights:
     for _ in range(STEPS):
         free, state = step(free, state)
     return free | fixed
+
+
+def blank_weights() -> Weights:
+    """Weights that know nothing yet: every residue is right with a probability of a half."""
+    size = (len(FEATURES), HIDDEN)
+    return {
+        "mean": jnp.zeros(size[0]),
+        "spread": jnp.ones(size[0]),
+        "linear": jnp.zeros(size[0]),
+        "inner": jax.random.normal(jax.random.key(0), size) * size[0] ** -0.5,
+        "inner_bias": jnp.zeros(HIDDEN),
+        "outer": jnp.zeros(HIDDEN),
+        "bias": jnp.zeros(()),
+    }
 
 
 def cross_validated(rated: list[Rated]) -> list[np.ndarray]:
@@ -218,21 +234,31 @@ def whole_models(rated: list[Rated], said: list[np.ndarray]) -> dict[str, Any]:
     mean = np.array([(c[0] * chain.built[0]).mean() for chain, c in zip(rated, said, strict=True)])
     said_of_built = np.array([c[0][chain.built[0]].mean() for chain, c in zip(rated, said, strict=True)])
     right_of_built = np.array([chain.right[0][chain.built[0]].mean() for chain in rated])
-    warned, wrong = said_of_built < PROBABLY_WRONG, right_of_built < 0.5
     return {
         "r2_tm_score_from_confidence": float(np.corrcoef(mean, tm)[0, 1] ** 2),
         "r2_tm_score_from_mscore": float(np.corrcoef(mscore, tm)[0, 1] ** 2),
         "r2_right_from_confidence": float(np.corrcoef(mean, share)[0, 1] ** 2),
-        "probably_wrong": {
-            "warned": int(warned.sum()),
-            "of_these_wrong": int((warned & wrong).sum()),
-            "wrong_in_all": int(wrong.sum()),
-        },
+        "probably_wrong": warnings_of_wrong_models(said_of_built, right_of_built),
         "chains": {
             chain.name: [round(float(v), 3) for v in (mean[i], share[i], tm[i], mscore[i])]
             for i, chain in enumerate(rated)
         },
     }
+
+
+def refit_of_equation_5(rated: list[Rated]) -> dict[str, Any]:
+    """TM-score by MScore: constants of equation 5 fitted to these chains (`mscore.REFITTED`), and what they explain."""
+    mscore, tm = (np.array([getattr(chain, name) for chain in rated]) for name in ("mscore", "tm_score"))
+    fitted, _ = curve_fit(equation_5, mscore, tm, p0=(0.938, 0.648, 4.059, 1.114), maxfev=20_000)
+    said = {"fitted": equation_5(mscore, *fitted), "paper": np.array([predicted_tm_score(m) for m in mscore])}
+    r2 = {name: 1 - np.square(tm - at).sum() / np.square(tm - tm.mean()).sum() for name, at in said.items()}
+    constants = dict(zip(("top", "depth", "slope", "middle"), fitted.round(3).tolist(), strict=True))
+    return {"constants": constants} | {f"r2_{name}": round(float(value), 3) for name, value in r2.items()}
+
+
+def equation_5(mscore: np.ndarray, top: float, depth: float, slope: float, middle: float) -> np.ndarray:
+    """TM-score."""
+    return top - depth / (1 + np.exp(slope * mscore - middle))
 
 
 if __name__ == "__main__":

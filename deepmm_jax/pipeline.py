@@ -96,7 +96,9 @@ def map_evidence(
             threshold = config.box_density
         return run("evidence", predict_boxes, crop_to_density(resampled, threshold, CONTEXT), threshold, network)
     cropped = crop_to_density(resampled, threshold, CONTEXT)
-    evidence = run("evidence", predict_volumes, scale_map(cropped, n_residues), network, rotations=config.rotations)
+    scaled = scale_map(cropped, n_residues)
+    evidence = run("evidence", predict_volumes, scaled, network, rotations=config.rotations)
+    evidence = replace(evidence, density=scaled.data)
     if config.contour is None:
         return evidence
     above = cropped.data > config.contour / 2

@@ -167,7 +167,7 @@ def build_into(
     else:
         progress.say(
             f"{summary['n_built']} of {n_residues} residues built, MScore {summary['mscore']:.2f} "
-            f"(equation 5 of the paper: TM-score {summary['predicted_tm_score']:.2f}); "
+            f"(expected TM-score: {summary['refitted_tm_score']:.2f}); "
             f"best model: {output / 'model.cif'}"
         )
     return summary

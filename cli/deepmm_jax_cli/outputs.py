@@ -16,7 +16,7 @@ from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.allatom.values import AllAtomModel
 from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.assessment.map_correlation import MapCorrelation, correlate
-from deepmm_jax.confidence.mscore import predicted_cc_mask, predicted_tm_score
+from deepmm_jax.confidence.mscore import predicted_cc_mask, predicted_tm_score, refitted_tm_score
 from deepmm_jax.confidence.residues import expected_right
 from deepmm_jax.constants import ONE_TO_THREE
 from deepmm_jax.density.map import DensityMap
@@ -138,6 +138,7 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
                 "mscore": mscore,
                 "confidence": expected_right(ranked),
                 "predicted_tm_score": predicted_tm_score(mscore) if ranked.built[0].any() else None,
+                "refitted_tm_score": refitted_tm_score(mscore) if ranked.built[0].any() else None,
                 "predicted_cc_mask": predicted_cc_mask(mscore) if ranked.built[0].any() else None,
                 "models": [
                     {
@@ -160,6 +161,7 @@ def summarise(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels
             np.average([chain["confidence"] for chain in chains], weights=[chain["n_residues"] for chain in chains])
         ),
         "predicted_tm_score": predicted_tm_score(mscore),
+        "refitted_tm_score": refitted_tm_score(mscore),
         "predicted_cc_mask": predicted_cc_mask(mscore),
         "geometry": geometry_figures(best.chains),
         "chains": chains,

@@ -73,7 +73,7 @@ def _figures(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield "Residues built", f"{summary['n_built']} of {summary['n_residues']}"
     yield "Expected to be right (within 2 Å, type right)", f"{summary['confidence']:.0%} of the sequence"
-    yield "MScore", f"{summary['mscore']:.2f} (equation 5: TM-score {summary['predicted_tm_score']:.2f})"
+    yield "MScore", f"{summary['mscore']:.2f} (expected TM-score: {summary['refitted_tm_score']:.2f})"
     fit = f"not measured: {summary['cc_mask_reason']}" if summary["cc_mask"] is None else f"{summary['cc_mask']:.2f}"
     yield "Map correlation (CC_mask)", fit
     for key, name, form in GEOMETRY:

@@ -9,6 +9,7 @@ import numpy as np
 
 from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability
 from deepmm_jax.benchmark.measure import Row
+from deepmm_jax.confidence.doubts import PROBABLY_WRONG
 
 
 MATCHES = ("coverage", "residue_match", "sequence_match")
@@ -98,6 +99,23 @@ def confidence_figures(rows: Sequence[Row]) -> dict[str, Any]:
         "calibration_error": round(calibration_error(confidence, right), 4),
         "ranking_power": None if power is None else round(power, 4),
         "reliability": reliability(confidence, right).round(4).tolist(),
+        "probably_wrong": warnings_of_wrong_models(
+            [np.mean(row["residues"]["confidence"]) for row in rows],
+            [np.mean(row["residues"]["right"]) for row in rows],
+        ),
+    }
+
+
+def warnings_of_wrong_models(expected: Sequence[float], right: Sequence[float]) -> dict[str, int]:
+    """How many models are said to be probably wrong, and how many have few of their residues right.
+
+    By the shares of the residues of each model that are expected to be right and that are.
+    """
+    warned, wrong = np.array(expected) < PROBABLY_WRONG, np.array(right) < PROBABLY_WRONG
+    return {
+        "warned": int(warned.sum()),
+        "of_these_wrong": int((warned & wrong).sum()),
+        "wrong_in_all": int(wrong.sum()),
     }
 
 

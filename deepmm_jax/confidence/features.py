@@ -19,11 +19,14 @@ RIVALS = 10
 """So many of the best models are compared with each model."""
 WIDEST_MARGIN = 3.0
 """Scores per residue by which the best contradicting model may be worse; more says no more."""
+DENSEST = 3.0
+"""Times the mean density of a model; more says no more."""
 FEATURES = (
     *("type", "type near", "type far", "type of all"),
     *("posterior", "posterior near", "posterior of all", "entropy near", "entropy of all"),
     *("calpha", "calpha near", "calpha of all", "main chain near"),
     *("offset", "direction", "direction near", "bond"),
+    *("density", "density near"),
     *("margin", "agreement", "agreement near", "agreement of all"),
     *("built near", "built of all", "size"),
 )
@@ -38,7 +41,7 @@ def residue_features(evidence: Evidence, models: CalphaModels, register: ModelRe
     built = models.built
     values = at_residues(evidence, models)
     margin, agreement = against_others(models)
-    calpha, main_chain, offset, direction, bond = values
+    calpha, main_chain, offset, direction, bond, density = values
     whole = np.repeat(built.mean(axis=1, keepdims=True), built.shape[1], axis=1)
     columns = (
         *(register.log_odds, *means(register.log_odds, built, NEAR, FAR, None)),
@@ -46,6 +49,7 @@ def residue_features(evidence: Evidence, models: CalphaModels, register: ModelRe
         *means(register.entropy, built, NEAR, None),
         *(calpha, *means(calpha, built, NEAR, None), *means(main_chain, built, NEAR)),
         *(offset, direction, *means(direction, built, NEAR), bond),
+        *(density, *means(density, built, NEAR)),
         *(margin, agreement, *means(agreement, built, NEAR, None)),
         uniform_filter1d(built.astype(float), NEAR, axis=1, mode="constant"),
         whole,
@@ -54,14 +58,15 @@ def residue_features(evidence: Evidence, models: CalphaModels, register: ModelRe
     return np.stack(columns, axis=-1).astype(np.float32)
 
 
-def at_residues(evidence: Evidence, models: CalphaModels) -> Float[np.ndarray, "5 k n"]:
+def at_residues(evidence: Evidence, models: CalphaModels) -> Float[np.ndarray, "6 k n"]:
     """Cα and main-chain probability, length of the offset (Å), agreement of directions with bonds, error of bonds (Å).
 
     The agreement is the mean cosine between the vectors that the evidence shows to the previous and the next Cα and the
-    bonds there. Where there is no such vector, or no bond, offset, cosine and error are 0.
+    bonds there. Where there is no such vector, or no bond, offset, cosine and error are 0. The sixth is the density,
+    relative to its mean at the Cα of the model; 1 without density.
     """
     k, n = models.built.shape
-    found = np.zeros((5, k, n))
+    found = np.zeros((6, k, n))
     for row, (built, positions) in enumerate(zip(models.built, models.positions, strict=True)):
         here = np.flatnonzero(built)
         grid = ((positions[here] - evidence.origin) / evidence.step).astype(np.float32)
@@ -69,6 +74,7 @@ def at_residues(evidence: Evidence, models: CalphaModels) -> Float[np.ndarray, "
         found[1, row, here] = interpolate(evidence.main_chain, grid)
         if evidence.offset is not None:
             found[2, row, here] = np.linalg.norm(interpolate(evidence.offset, grid), axis=1)
+        found[5, row, here] = relative_density(evidence.density, grid)
         steps = np.diff(positions[here], axis=0)
         length = np.linalg.norm(steps, axis=1)
         joined = np.diff(here) == 1
@@ -81,6 +87,21 @@ def at_residues(evidence: Evidence, models: CalphaModels) -> Float[np.ndarray, "
             found[3, row, here[:-1]] += (seen[:-1, 1] * along).sum(axis=1) / 2
             found[3, row, here[1:]] -= (seen[1:, 0] * along).sum(axis=1) / 2
     return found
+
+
+def relative_density(
+    density: Float[np.ndarray, "nx ny nz"] | None, grid: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "n"]:
+    """Density at places in voxels over its mean there, at most `DENSEST`; 1 without density, or where it has no mean.
+
+    Only ratios count, since maps have no common scale: what lies far below the rest of a model may be outside of the
+    molecule.
+    """
+    if density is None or not len(grid):
+        return np.ones(len(grid))
+    here = interpolate(density, grid)
+    mean = here.mean()
+    return np.clip(here / mean, -DENSEST, DENSEST) if mean > 0 else np.ones(len(grid))
 
 
 def against_others(models: CalphaModels) -> tuple[Float[np.ndarray, "k n"], Float[np.ndarray, "k n"]]:

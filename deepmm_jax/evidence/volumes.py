@@ -15,7 +15,8 @@ class Evidence:
     `main_chain` and `calpha` are probabilities (equation 1). The others are None where the network
     has no such head: `atoms` (N, Cα, C, O, Cβ probabilities), `offset` (vector to the nearest Cα, Å),
     `directions` (unit vectors to the previous and the next Cα), `amino_acids` (20 probabilities),
-    `secondary_structure` (P(Helix, Sheet, Coil)). `density` is the map itself where types are read from boxes of it.
+    `secondary_structure` (P(Helix, Sheet, Coil)). `density` is the map itself, for
+    types that are read from boxes of it and for the confidence.
     """
 
     main_chain: Float[np.ndarray, "nx ny nz"]

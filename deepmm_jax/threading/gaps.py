@@ -64,7 +64,9 @@ def main_chain_path(
 
     The cheapest path through the voxels around, away from the other residues (Dijkstra).
     """
-    ends = positions[[before, after]].astype(np.float64)
+    steps, ends = after - before, positions[[before, after]].astype(np.float64)
+    if np.linalg.norm(ends[1] - ends[0]) > LONGEST_STEP * steps:
+        return None  # no path is shorter, and the voxels between would be many
     last = np.array(evidence.main_chain.shape) - 1
     low = np.clip(((ends.min(axis=0) - MARGIN - evidence.origin) / evidence.step).astype(int), 0, last)
     high = np.clip(((ends.max(axis=0) + MARGIN - evidence.origin) / evidence.step).astype(int) + 1, 0, last) + 1
@@ -85,7 +87,6 @@ def main_chain_path(
         path.append(predecessor[path[-1]])
     way = np.concatenate([ends[:1], places.reshape(-1, 3)[path[::-1][1:-1]], ends[1:]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(way, axis=0), axis=1))])
-    steps = after - before
     if not SHORTEST_STEP * steps <= length[-1] <= LONGEST_STEP * steps:
         return None
     if chain.ravel()[path].mean() < LEAST_MAIN_CHAIN:

@@ -12,6 +12,7 @@ from deepmm_jax.benchmark.summary import (
     of_novel_folds,
     rates,
     summarise,
+    warnings_of_wrong_models,
 )
 from reference.benchmark_rows import EVIDENCE, model_row
 
@@ -110,3 +111,9 @@ def test_folds_that_no_training_chain_has_are_counted_apart():
     rows = [row(novel, model_row(0.6)), row(known, model_row(0.9))]
     assert of_novel_folds(rows) == rates(rows[:1])
     assert of_novel_folds(rows[1:]) == {}
+
+
+def test_warnings_of_wrong_models_are_counted():
+    """Two models are believed to have less than half of their residues right; of three that do, one is."""
+    expected, right = [0.9, 0.4, 0.45, 0.7, 0.6], [1.0, 0.2, 0.8, 0.3, 0.4]
+    assert warnings_of_wrong_models(expected, right) == {"warned": 2, "of_these_wrong": 1, "wrong_in_all": 3}

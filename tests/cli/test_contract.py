@@ -185,7 +185,9 @@ SUMMARY = """
 schema_version n_residues cc_mask cc_mask_reason resolution timings_seconds peak_memory_mb device versions network
 network_sha256 input seed warnings
 """
-SUMMARY_MODELS = "n_built score mscore confidence predicted_tm_score predicted_cc_mask geometry chains models"
+SUMMARY_MODELS = (
+    "n_built score mscore confidence predicted_tm_score refitted_tm_score predicted_cc_mask geometry chains models"
+)
 REFINE_SUMMARY = """
 schema_version n_residues n_atoms n_atoms_given geometry geometry_given cc_mask cc_mask_given cc_mask_reason resolution
 timings_seconds peak_memory_mb device versions input warnings

@@ -72,7 +72,7 @@ def test_page_shows_figures_warnings_and_the_confidence_of_every_residue(tmp_pat
         "n_built": 3,
         "confidence": 0.375,
         "mscore": 1.0,
-        "predicted_tm_score": 0.9,
+        "refitted_tm_score": 0.87,
         "geometry": {"ramachandran_outliers": 0.01, "clashscore": None},
         "chains": [{"chain": "A", "models": models}],
     }
@@ -80,7 +80,16 @@ def test_page_shows_figures_warnings_and_the_confidence_of_every_residue(tmp_pat
     page = read(tmp_path)
     assert page.titles["K 2: 0.50"]["style"] == f"background:{colour(0.5)}"
     assert page.titles["V 3"]["class"] == "out" and len(page.titles) == 4
-    for text in ("x<y", "the map <b> & the sequence", "3 of 4", "38%", "1.0%", "a&b.mrc", "no --resolution was given"):
+    for text in (
+        "x<y",
+        "the map <b> & the sequence",
+        "3 of 4",
+        "0.87",
+        "38%",
+        "1.0%",
+        "a&b.mrc",
+        "no --resolution was given",
+    ):
         assert text in page.text, text
     assert "Clashscore" not in page.text
 

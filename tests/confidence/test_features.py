@@ -7,6 +7,7 @@ import pytest
 
 from deepmm_jax.alignment.values import CalphaModels, ModelRegister
 from deepmm_jax.confidence.features import (
+    DENSEST,
     FEATURES,
     RIVALS,
     WIDEST_MARGIN,
@@ -57,7 +58,8 @@ def evidence() -> Evidence:
 def test_values_at_residues_by_hand(evidence: Evidence, straight: np.ndarray):
     gap = straight.copy()
     gap[2] = np.nan
-    calpha, main_chain, offset, direction, bond = at_residues(evidence, models_at(np.stack([straight, gap]), [1, 0]))
+    values = at_residues(evidence, models_at(np.stack([straight, gap]), [1, 0]))
+    calpha, main_chain, offset, direction, bond, density = values
     np.testing.assert_allclose(calpha[0], [0.03, 0.07, 0.11, 0.15], atol=1e-6)
     np.testing.assert_allclose(main_chain[0], 0.5)
     np.testing.assert_allclose(offset[0], 0.3, atol=1e-6)
@@ -66,6 +68,21 @@ def test_values_at_residues_by_hand(evidence: Evidence, straight: np.ndarray):
     np.testing.assert_allclose(bond[0], [0.1, 0.2, 0.2, 0.1], atol=1e-6)
     np.testing.assert_allclose(bond[1], [0.1, 0.1, 0, 0], atol=1e-6)
     assert not calpha[1, 2] and not direction[1, 3]
+    np.testing.assert_allclose(density, [[1, 1, 1, 1], [1, 1, 0, 1]])  # the map is not at hand
+
+
+def test_density_is_relative_to_that_of_the_model(evidence: Evidence, straight: np.ndarray):
+    x = np.indices(evidence.main_chain.shape)[0].astype(np.float32)
+    beside = straight.copy()
+    beside[3, 0] = 23.0  # voxels along x
+    models = models_at(np.stack([straight, beside]), [1, 0])
+    for scale in (1.0, 40.0):
+        density = at_residues(replace(evidence, density=scale * x), models)[5]
+        np.testing.assert_allclose(density[0], np.array([3, 7, 11, 15]) / 9)
+        np.testing.assert_allclose(density[1], np.array([3, 7, 11, 23]) / 11)
+    peak = np.where(x == 15, 100.0, 0.1).astype(np.float32)
+    assert at_residues(replace(evidence, density=peak), models)[5].max() == DENSEST
+    np.testing.assert_array_equal(at_residues(replace(evidence, density=-x), models)[5], 1)
 
 
 def test_other_models_contradict_or_agree(straight: np.ndarray):
@@ -118,5 +135,5 @@ def test_features_are_named_finite_and_the_same_in_any_frame(evidence: Evidence,
 def test_evidence_without_vectors_has_features_too(evidence: Evidence, straight: np.ndarray):
     models = models_at(straight[None], [1.0])
     bare = replace(evidence, offset=None, directions=None)
-    _, _, offset, direction, _ = at_residues(bare, models)
+    _, _, offset, direction, _, _ = at_residues(bare, models)
     assert not offset.any() and not direction.any()

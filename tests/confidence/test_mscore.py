@@ -1,8 +1,14 @@
 """Equations 5 and 6 against the two examples of section 3.4, and their limits."""
 
+import json
+from pathlib import Path
+
 import pytest
 
-from deepmm_jax.confidence.mscore import predicted_cc_mask, predicted_tm_score
+from deepmm_jax.confidence.mscore import REFITTED, predicted_cc_mask, predicted_tm_score, refitted_tm_score
+
+
+FITTED = Path(__file__).parents[2] / "benchmarks" / "results" / "confidence.json"
 
 
 @pytest.mark.parametrize(("mscore", "tm_score", "cc_mask"), [(1.130, 0.918, 0.645), (1.749, 0.936, 0.755)])
@@ -21,3 +27,13 @@ def test_tm_score_rises_from_0_290_to_0_938():
 
 def test_half_way_up_lies_at_the_middle_of_the_sigmoid():
     assert predicted_tm_score(1.114 / 4.059) == pytest.approx(0.938 - 0.648 / 2)
+
+
+def test_refit_is_that_of_the_committed_results_and_rises_more_steeply():
+    constants = json.loads(FITTED.read_text())["equation_5"]["constants"]
+    assert tuple(constants[name] for name in ("top", "depth", "slope", "middle")) == REFITTED
+    top, depth, slope, middle = REFITTED
+    assert refitted_tm_score(-1e3) == pytest.approx(top - depth)
+    assert refitted_tm_score(1e3) == pytest.approx(top)
+    assert refitted_tm_score(middle / slope) == pytest.approx(top - depth / 2)
+    assert refitted_tm_score(0.0) < predicted_tm_score(0.0)
