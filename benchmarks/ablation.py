@@ -23,6 +23,7 @@ import numpy as np
 from evidence import examine, real_cases, real_names, report
 
 from deepmm_jax.config import build_config
+from deepmm_jax.files import data_directory
 from deepmm_jax.networks.inference import load_network
 
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--tail-minutes", type=float, default=8.0)
     parser.add_argument("--only-finished", action="store_true", help="train nothing")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     path = Path(__file__).parent / "results" / "ablation.json"
     budgets = json.loads(path.read_text())["minutes"]
     rows = budgets.setdefault(f"{arguments.minutes:g}", {})

@@ -8,15 +8,13 @@ is left out. Printed is, for each pair of kinds of `allatom/contacts.py`, the di
 dense as at 4.2 to 5 Å, in steps of 0.1 Å, beside the table there.
 """
 
-import csv
-import os
-from pathlib import Path
-
 import numpy as np
 from scipy.spatial import KDTree
 
 from deepmm_jax.allatom.contacts import KINDS, NEAREST, NOTHING, atom_kind
 from deepmm_jax.allatom.values import ATOMS, CB
+from deepmm_jax.benchmark.targets import MANIFEST, manifest_rows
+from deepmm_jax.files import data_directory
 from deepmm_jax.structure.read import read_chains
 
 
@@ -26,9 +24,8 @@ BULK, DENSE = 4.2, 1 / 3
 
 
 def main() -> None:
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data") / "structures"
-    with (data / "MANIFEST.csv").open() as stream:
-        rows = [row for row in csv.DictReader(stream) if row["split"] == "train" and row["method"].startswith("X-RAY")]
+    data = data_directory() / "structures"
+    rows = [r for r in manifest_rows(data / MANIFEST) if r["split"] == "train" and r["method"].startswith("X-RAY")]
     names = [row["name"] for row in rows if float(row["resolution"]) <= RESOLUTION][:CHAINS]
     counts = np.zeros((NOTHING, NOTHING, len(EDGES) - 1))
     for name in names:

@@ -10,7 +10,6 @@ Reads the data folder (DEEPMM_JAX_DATA). Without names `real` takes the maps tha
 """
 
 import argparse
-import csv
 import json
 import os
 import platform
@@ -33,13 +32,14 @@ from deepmm_jax.assessment.evidence import (
 )
 from deepmm_jax.assessment.held_out import HELD_OUT, protein_of
 from deepmm_jax.benchmark.suites import RANGES
-from deepmm_jax.benchmark.targets import as_measured
+from deepmm_jax.benchmark.targets import MANIFEST, SIMULATED_RESOLUTION, as_measured, manifest_rows
 from deepmm_jax.config import BuildConfig, build_config
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.mrc import read_map
 from deepmm_jax.density.resample import resample_map
 from deepmm_jax.density.simulate import simulate_map
 from deepmm_jax.evidence.volumes import Evidence
+from deepmm_jax.files import data_directory
 from deepmm_jax.networks.calibration import TYPE_HEADS, fit_temperature, read_temperatures, write_temperatures
 from deepmm_jax.pipeline import map_evidence
 from deepmm_jax.rating import typing_of
@@ -120,7 +120,7 @@ def main() -> None:
         parser.error("--fit-temperature is for whole-map networks, without --paper")
     if arguments.types and not arguments.paper:
         parser.error("--types needs --paper: the types of a whole-map network come with its places")
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     folder = arguments.output or Path(__file__).parent / "results"
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.perf_counter() + 60 * arguments.max_minutes
@@ -171,7 +171,7 @@ def chain_cases(data: Path, kind: str, names: list[str], seed: int) -> Iterator[
         (chain,) = read_chains(data / "structures" / f"{name}.pdb.gz")
         common = {"reference": [chain], "n_residues": len(chain), "protein": name}
         if kind == "simulated":
-            density = simulate_map(chain.positions, chain.atomic_numbers, 5.0)
+            density = simulate_map(chain.positions, chain.atomic_numbers, SIMULATED_RESOLUTION)
             yield Case(name=name, density=density, group="5 Å", **common)
             continue
         for low, high in BINS:
@@ -181,24 +181,18 @@ def chain_cases(data: Path, kind: str, names: list[str], seed: int) -> Iterator[
 
 def real_names(data: Path, *, held_out: bool) -> list[str]:
     """The real maps, sharpest first."""
-    rows = sorted(manifest(data).values(), key=lambda row: float(row["resolution"]))
+    rows = sorted(manifest_rows(data / "maps" / MANIFEST), key=lambda row: float(row["resolution"]))
     return [row["name"] for row in rows if row["name"].startswith(HELD_OUT) == held_out]
-
-
-def manifest(data: Path) -> dict[str, dict[str, str]]:
-    """Rows of data/maps/MANIFEST.csv by name."""
-    with (data / "maps" / "MANIFEST.csv").open() as stream:
-        return {row["name"]: row for row in csv.DictReader(stream)}
 
 
 def real_cases(data: Path, names: list[str]) -> Iterator[Case]:
     """Real maps with their models."""
-    rows = manifest(data)
+    resolutions = {row["name"]: float(row["resolution"]) for row in manifest_rows(data / "maps" / MANIFEST)}
     for name in names:
         path = data / "maps" / name
         reference = read_chains(path.with_suffix(".pdb"))
         profiles, _ = profiles_from_fasta(path.with_suffix(".fasta"), None)
-        resolution = float(rows[name]["resolution"])
+        resolution = resolutions[name]
         yield Case(
             name=name,
             density=read_map(path.with_suffix(".mrc.gz")),
@@ -210,11 +204,6 @@ def real_cases(data: Path, names: list[str]) -> Iterator[Case]:
             first=ANCHORS.get(name, {}).get("first"),
             near=4.0 if name in CROWDED else None,
         )
-
-
-def measure(cases: Iterator[Case], config: BuildConfig, deadline: float = np.inf) -> dict[str, Any]:
-    """Figures of every case that begins before `deadline` (on `time.perf_counter`), and their means by group."""
-    return report(examine(cases, config, deadline), config)
 
 
 @dataclass(frozen=True, kw_only=True)

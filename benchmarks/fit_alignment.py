@@ -12,7 +12,6 @@ the traced chains between runs.
 
 import argparse
 import json
-import os
 import pickle
 import time
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from deepmm_jax.config import PRESETS, AlignmentConfig, BuildConfig
 from deepmm_jax.constants import MATCH_SECONDARY_STRUCTURE, UNKNOWN_SECONDARY_STRUCTURE
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import TypedPoints
+from deepmm_jax.files import data_directory
 from deepmm_jax.networks.secondary_structure import predict_secondary_structure
 from deepmm_jax.pipeline import main_chain_graph, map_evidence
 from deepmm_jax.sequence.profile import SequenceProfile
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--paths", type=Path, required=True, help="folder that keeps traced chains")
     parser.add_argument("--iterations", type=int, default=60)
     arguments = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     train = arguments.names or short_chains(data, arguments.chains)
     val = arguments.val_names or (data / "lists" / "val-20.txt").read_text().split()
     config = PRESETS["simulated" if arguments.kind == "simulated" else "experimental"]

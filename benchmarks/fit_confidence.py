@@ -1,6 +1,6 @@
 """Fit the confidence per residue on models of validation chains, and show how far it can be trusted.
 
-    python benchmarks/fit_confidence.py --cache runs/confidence --longest 440
+    python benchmarks/fit_confidence.py --cache runs/confidence
 
 Each chain is shown once by `simulated-experimental-v1`, at a resolution of its bin, and built to its Cα. The weights
 go into deepmm_jax/confidence/weights.json; what the reliability diagram shows, into benchmarks/results/confidence.json,
@@ -22,13 +22,14 @@ import optax
 from scipy.optimize import curve_fit
 
 from deepmm_jax.alignment.values import CalphaModels
-from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability, right_residues
+from deepmm_jax.assessment.reliability import reliability_figures, right_residues
 from deepmm_jax.assessment.tm_score import tm_score
+from deepmm_jax.benchmark.results import write_json
 from deepmm_jax.benchmark.suites import shared_among_ranges
 from deepmm_jax.benchmark.summary import warnings_of_wrong_models
 from deepmm_jax.benchmark.targets import Target, read_target
 from deepmm_jax.confidence.features import FEATURES, residue_features
-from deepmm_jax.confidence.mscore import predicted_tm_score
+from deepmm_jax.confidence.mscore import PAPER, equation_5
 from deepmm_jax.confidence.residues import Weights, confidence_logits
 from deepmm_jax.config import build_config
 from deepmm_jax.errors import NothingBuiltError
@@ -65,9 +66,13 @@ class Rated(NamedTuple):
 def main() -> None:
     """Build what is missing, fit, judge, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, required=True, help="folder for the built models")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        required=True,
+        help="folder for the built models; other networks or another search need another",
+    )
     parser.add_argument("--split", default="val")
-    parser.add_argument("--longest", type=int, default=440, help="residues of a chain at most")
     parser.add_argument("--only-cached", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     data = data_directory()
@@ -79,24 +84,20 @@ def main() -> None:
         target = Target(name=name, kind="as-measured")
         kept = arguments.cache / f"{name.replace(' ', '_')}.pkl"
         if not kept.exists() and not arguments.only_cached:
-            build(data, target, arguments.longest, kept)
+            build(data, target, kept)
         if kept.exists():
             rated.append(rate(name, *pickle.loads(kept.read_bytes())[1:]))
             print(rated[-1].name, f"{rated[-1].right[0].mean():.2f} of the residues right", flush=True)
     said = cross_validated(rated)
     result = {
         "command": f"python benchmarks/fit_confidence.py --cache FOLDER --split {arguments.split}",
-        "longest_chain": arguments.longest,
         "chains": len(rated),
-        **judged([r.right[0][r.built[0]] for r in rated], [c[0][r.built[0]] for r, c in zip(rated, said, strict=True)]),
-        "by_resolution": {
-            bin_: judged(*zip(*[(r.right[0][r.built[0]], c[0][r.built[0]]) for r, c in pairs], strict=True))
-            for bin_, pairs in by_bin(rated, said).items()
-        },
+        **judged(list(zip(rated, said, strict=True))),
+        "by_resolution": {bin_: judged(pairs) for bin_, pairs in by_bin(rated, said).items()},
         "whole_models": whole_models(rated, said),
         "equation_5": refit_of_equation_5(rated),
     }
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(RESULTS, result)
     print(json.dumps(result, indent=1))
     source = {"source": result["command"], "chains": [r.name for r in rated], "features": list(FEATURES)}
     write_weights(source, fit(rated))
@@ -105,15 +106,13 @@ def main() -> None:
 def write_weights(head: dict[str, Any], weights: Weights) -> None:
     """The weights that travel with the program, and where they are from."""
     rounded = {name: np.round(np.asarray(value), 5).tolist() for name, value in weights.items()}
-    WEIGHTS.write_text(json.dumps(head | {"weights": rounded}, indent=1) + "\n")
+    write_json(WEIGHTS, head | {"weights": rounded})
 
 
-def build(data: Path, target: Target, longest: int, kept: Path) -> None:
+def build(data: Path, target: Target, kept: Path) -> None:
     """Evidence, profile, models and truth of a chain at a resolution of its range, into a file."""
     case = read_target(target, data)
     (profile,), (chain,) = case.profiles, case.reference
-    if len(chain) > longest:
-        return
     config = build_config("experimental", until="calpha")
     evidence = map_evidence(case.density, len(profile), config)
     try:
@@ -207,17 +206,13 @@ def cross_validated(rated: list[Rated]) -> list[np.ndarray]:
     return said
 
 
-def judged(right: Any, said: Any) -> dict[str, Any]:
-    """How far confidence can be trusted over all these residues together."""
-    true, confidence = np.concatenate(list(right)), np.concatenate(list(said))
-    return {
-        "residues": len(true),
-        "right": round(float(true.mean()), 4),
-        "mean_confidence": round(float(confidence.mean()), 4),
-        "calibration_error": round(calibration_error(confidence, true), 4),
-        "ranking_power": ranking_power(confidence, true),
-        "reliability": reliability(confidence, true).round(4).tolist(),
-    }
+def judged(pairs: list[tuple[Rated, np.ndarray]]) -> dict[str, Any]:
+    """How far confidence can be trusted over the residues of the best models of all these chains together."""
+    said, right = (
+        np.concatenate(values)
+        for values in zip(*((c[0][r.built[0]], r.right[0][r.built[0]]) for r, c in pairs), strict=True)
+    )
+    return reliability_figures(said, right)
 
 
 def by_bin(rated: list[Rated], said: list[np.ndarray]) -> dict[str, list[tuple[Rated, np.ndarray]]]:
@@ -249,16 +244,11 @@ def whole_models(rated: list[Rated], said: list[np.ndarray]) -> dict[str, Any]:
 def refit_of_equation_5(rated: list[Rated]) -> dict[str, Any]:
     """TM-score by MScore: constants of equation 5 fitted to these chains (`mscore.REFITTED`), and what they explain."""
     mscore, tm = (np.array([getattr(chain, name) for chain in rated]) for name in ("mscore", "tm_score"))
-    fitted, _ = curve_fit(equation_5, mscore, tm, p0=(0.938, 0.648, 4.059, 1.114), maxfev=20_000)
-    said = {"fitted": equation_5(mscore, *fitted), "paper": np.array([predicted_tm_score(m) for m in mscore])}
+    fitted, _ = curve_fit(equation_5, mscore, tm, p0=PAPER, maxfev=20_000)
+    said = {"fitted": equation_5(mscore, *fitted), "paper": equation_5(mscore, *PAPER)}
     r2 = {name: 1 - np.square(tm - at).sum() / np.square(tm - tm.mean()).sum() for name, at in said.items()}
     constants = dict(zip(("top", "depth", "slope", "middle"), fitted.round(3).tolist(), strict=True))
     return {"constants": constants} | {f"r2_{name}": round(float(value), 3) for name, value in r2.items()}
-
-
-def equation_5(mscore: np.ndarray, top: float, depth: float, slope: float, middle: float) -> np.ndarray:
-    """TM-score."""
-    return top - depth / (1 + np.exp(slope * mscore - middle))
 
 
 if __name__ == "__main__":

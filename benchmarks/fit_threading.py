@@ -12,7 +12,6 @@ stay: they set the scale. Writes `deepmm_jax/threading/weights.json`.
 import argparse
 import csv
 import json
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ from deepmm_jax.alignment.match import match_scores
 from deepmm_jax.config import ThreadingConfig, build_config
 from deepmm_jax.evidence.points import type_points
 from deepmm_jax.evidence.volumes import TypedPoints
+from deepmm_jax.files import data_directory
 from deepmm_jax.networks.secondary_structure import predict_secondary_structure
 from deepmm_jax.pipeline import map_evidence
 from deepmm_jax.sequence.profile import SequenceProfile
@@ -243,7 +243,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     names = training_names(data, options.chains, options.seed)
     cases = fit_cases(data, names, options.seed)
     like = fitted_weights()

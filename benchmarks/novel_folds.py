@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmm_jax.assessment.held_out import protein_of
+from deepmm_jax.benchmark.results import write_json
 from deepmm_jax.benchmark.suites import held_out_maps, suite_targets
 from deepmm_jax.files import data_directory
 from deepmm_jax.structure.read import read_chains
@@ -48,9 +50,9 @@ def main() -> None:
 def write(done: dict[str, tuple[str, float]]) -> None:
     """A file that says what it is."""
     targets = {name: done[name] for name in sorted(done)}
-    novel = sorted(name for name, (_, score) in targets.items() if score < LIMIT)
+    novel = sorted({protein_of(name) for name, (_, score) in targets.items() if score < LIMIT})
     head = {"command": "python benchmarks/novel_folds.py", "limit": LIMIT, "searched": SEARCHED, "novel": novel}
-    OUTPUT.write_text(json.dumps(head | {"targets": targets}, indent=1) + "\n")
+    write_json(OUTPUT, head | {"targets": targets})
 
 
 def closest(path: Path) -> tuple[str, float]:

@@ -26,6 +26,7 @@ from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.assessment.report import evaluate_model
 from deepmm_jax.density.map import DensityMap
 from deepmm_jax.density.simulate import simulate_map
+from deepmm_jax.files import data_directory
 from deepmm_jax.structure.chain import Chain
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.structure.write import calpha_chain, write_pdb
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("program", type=Path, help="the program `pulchra`")
     parser.add_argument("--chains", type=int, default=10)
     arguments = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     names = (data / "lists" / "val-20.txt").read_text().split()
     chains = {name: read_chains(data / "structures" / f"{name}.pdb.gz")[0] for name in names}
     rows = {}

@@ -8,7 +8,6 @@ Reads the data folder (DEEPMM_JAX_DATA): the real maps to learn from, never a he
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +38,7 @@ from deepmm_jax.density.experimental.noise import turn_cube
 from deepmm_jax.density.experimental.settings import load_simulator
 from deepmm_jax.density.experimental.simulator import draw_effects, render
 from deepmm_jax.density.scaling import top_volume_scale
+from deepmm_jax.files import data_directory
 from deepmm_jax.networks.conv3d import conv3d
 from deepmm_jax.training.chains import load_training_chains, training_names
 from deepmm_jax.training.real_maps import RealMap, load_real_maps, residuals_of
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="JSON file (default benchmarks/results/…)")
     arguments = parser.parse_args()
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     started = time.perf_counter()
     measure = statistics if arguments.kind == "statistics" else classifier
     result = measure(data, arguments.simulator, arguments.maps, arguments.seed)

@@ -7,12 +7,12 @@ added to it. Writes benchmarks/results/wrong_hand.json. Reads the data folder (D
 """
 
 import argparse
-import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 from deepmm_jax.alignment.values import CalphaModels
+from deepmm_jax.benchmark.results import write_json
 from deepmm_jax.benchmark.targets import Target, read_target
 from deepmm_jax.confidence.doubts import helix_hands, of_wrong_hand
 from deepmm_jax.config import build_config
@@ -20,6 +20,7 @@ from deepmm_jax.density.map import DensityMap
 from deepmm_jax.errors import NothingBuiltError
 from deepmm_jax.files import data_directory
 from deepmm_jax.pipeline import build_chains, map_evidence
+from deepmm_jax.rating import rate_models, typing_of
 
 
 RESULTS = Path(__file__).parent / "results" / "wrong_hand.json"
@@ -32,7 +33,9 @@ def main() -> None:
     arguments = parser.parse_args()
     chains: dict[str, Any] = {}
     for kept in sorted(arguments.cache.glob("*.pkl")):
-        name, _, _, models, *_ = pickle.loads(kept.read_bytes())
+        name, evidence, profile, models, *_ = pickle.loads(kept.read_bytes())
+        config = build_config("experimental")
+        models = rate_models(evidence, models, profile, config.alignment, *typing_of(config))
         mirrored = kept.with_suffix(".mirrored")
         if not mirrored.exists():
             mirrored.write_bytes(pickle.dumps(built_in_mirror(name)))
@@ -69,6 +72,7 @@ def said_of(models: CalphaModels | None) -> dict[str, Any]:
 def write(chains: dict[str, Any]) -> None:
     """Counts, and every chain."""
     warned = {hand: sum(row[hand]["warned"] for row in chains.values()) for hand in ("right", "mirrored")}
+    # The precision is that of a user half of whose maps are mirrored.
     head = {
         "command": "python benchmarks/wrong_hand.py --cache FOLDER",
         "maps_of_each_hand": len(chains),
@@ -76,7 +80,7 @@ def write(chains: dict[str, Any]) -> None:
         "precision": round(warned["mirrored"] / max(sum(warned.values()), 1), 3),
         "recall": round(warned["mirrored"] / len(chains), 3),
     }
-    RESULTS.write_text(json.dumps(head | {"chains": chains}, indent=1) + "\n")
+    write_json(RESULTS, head | {"chains": chains})
 
 
 if __name__ == "__main__":

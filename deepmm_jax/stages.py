@@ -112,14 +112,19 @@ class StageRunner:
         return value
 
 
+NOT_PROGRAM = {"__pycache__", "checkpoints", "examples"}
+"""Folders in the library's; the latter two are there where it is installed, and networks have digests of their own."""
+
+
 @cache
 def program_digest() -> str:
-    """SHA-256 of the library's source and of the versions of what its numbers depend on: an edited program is another.
+    """SHA-256 of the library's files and of the versions of what its numbers depend on: an edited program is another.
 
     Takes some milliseconds, once in a process.
     """
     package = Path(__file__).resolve().parent
-    sources = {str(path.relative_to(package)): path.read_bytes() for path in package.rglob("*.py")}
+    files = {path.relative_to(package): path for path in package.rglob("*") if path.is_file()}
+    sources = {str(name): path.read_bytes() for name, path in files.items() if not NOT_PROGRAM & set(name.parts)}
     state = hashlib.sha256()
     for name in sorted(sources):
         state.update(f"{name} {len(sources[name])} ".encode())

@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 SUITES = {
     "accuracy-simulated-40": "benchmark simulated-40 --until allatom",
     "accuracy-simulated-40-mainmast": "benchmark simulated-40 --baseline mainmast",
-    "accuracy-simulated-experimental-test": "benchmark simulated-experimental",
+    "accuracy-simulated-experimental-test": "benchmark simulated-experimental --until allatom",
     "accuracy-held-out": "benchmark experimental --until allatom",
     "accuracy-held-out-mainmast": "benchmark experimental --baseline mainmast",
 }
@@ -133,12 +133,11 @@ def figure_6() -> Any:
     figure, (within, above, within_10, above_half) = axes(2, 2, (8, 6))
     found = {
         "first model": (column(rows, "model", "ca_rmsd"), column(rows, "model", "tm_score")),
-        "best of ten": (best_rmsd(rows), column(rows, "best_tm_score_of_ten")),
+        "best of ten": (column(rows, "best_ca_rmsd_of_ten"), column(rows, "best_tm_score_of_ten")),
     }
     for (rank, (rmsds, scores)), style in zip(found.items(), ("-", "--")):
         cutoffs = np.linspace(0, 20, 201)
-        if np.isfinite(rmsds).any():
-            within.plot(cutoffs, [100 * np.mean(rmsds <= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
+        within.plot(cutoffs, [100 * np.mean(rmsds <= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
         cutoffs = np.linspace(0, 1, 201)
         above.plot(cutoffs, [100 * np.mean(scores >= cutoff) for cutoff in cutoffs], style, c=OURS, label=rank)
     within.set(xlabel="Cα RMSD, Å", ylabel="models within, %", ylim=(0, 100))
@@ -160,11 +159,6 @@ def figure_6() -> Any:
     above_half.set(ylabel="TM-score above 0.5, %")
     above_half.legend(frameon=False, fontsize=7, loc="upper right")
     return figure
-
-
-def best_rmsd(rows: dict[str, dict[str, Any]]) -> np.ndarray:
-    """Cα RMSD of the best of ten, Å; not a number where the results do not say."""
-    return np.array([row.get("best_ca_rmsd_of_ten") or np.nan for row in rows.values()], float)
 
 
 def figure_7() -> Any:
@@ -206,8 +200,7 @@ def figure_9() -> Any:
     by_residue = sorted(in_map, key=lambda name: -in_map[name]["in_map"]["model"]["cc_mask"])
     for axis, name in zip((one, other), (by_residue[0], by_residue[len(by_residue) // 2])):
         for whose, colour in (("reference", PAPER), ("model", OURS)):
-            values = np.array([np.nan if r is None else r for r in in_map[name]["in_map"][whose]["residues"]], float)
-            axis.plot(np.arange(1, len(values) + 1), values, c=colour, lw=1, label=LEGEND[whose])
+            axis.plot(*by_number(in_map[name]["in_map"], whose), c=colour, lw=1, label=LEGEND[whose])
         axis.set(xlabel=f"residue of {name.split('_')[0]}", ylabel="correlation with the map", ylim=(-0.2, 1))
         axis.legend(frameon=False, fontsize=7, loc="lower left")
     mscores, scores = column(simulated, "mscore"), column(simulated, "model", "tm_score")
@@ -219,6 +212,19 @@ def figure_9() -> Any:
     curves(fit, mscores, correlations, {"paper": predicted_cc_mask, "fitted to these": fitted})
     fit.set(xlabel="MScore", ylabel="CC_mask", ylim=(0, 1))
     return figure
+
+
+def by_number(fits: dict[str, Any], whose: str) -> tuple[np.ndarray, np.ndarray]:
+    """Residue numbers of the deposited structure, with those that it lacks, and correlations there; of several chains,
+    whose numbers start anew, running numbers.
+    """
+    numbers = np.array(fits["numbers"])
+    if (np.diff(numbers) <= 0).any():
+        numbers = np.arange(1, len(numbers) + 1)
+    places = np.arange(numbers[0], numbers[-1] + 1)
+    values = np.full(len(places), np.nan)
+    values[numbers - numbers[0]] = [np.nan if value is None else value for value in fits[whose]["residues"]]
+    return places, values
 
 
 LEGEND = {"reference": "deposited", "model": "DeepMM-JAX"}

@@ -3,7 +3,6 @@
 python docs/simulator.py docs/images/simulator-effects.png
 """
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from deepmm_jax.density.experimental.settings import load_simulator
 from deepmm_jax.density.experimental.simulator import Effects, render, simulate_experimental
 from deepmm_jax.density.experimental.spectrum import Anisotropy, LowFrequencies, PostProcessing, Sampling
 from deepmm_jax.density.scaling import top_volume_scale
+from deepmm_jax.files import data_directory
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training.chains import as_training_chain
 from deepmm_jax.training.real_maps import load_real_maps, residuals_of
@@ -38,7 +38,7 @@ def main(picture: Path) -> None:
     """Three rows of five slices: what is done to atoms and spectrum, to noise and masks, and whole simulations."""
     chain = as_training_chain(read_chains(Path(__file__).parent.parent / "examples" / "1ake_A.pdb.gz")[0])
     molecule = chain.molecule.moved(np.eye(3), 36 - chain.calpha.mean(axis=0))
-    data = Path(os.environ.get("DEEPMM_JAX_DATA") or "../shared/data")
+    data = data_directory()
     residuals = residuals_of(load_real_maps(data, ["emd5778_3j5p_A"]))
     neighbours = [place_beside(molecule, chain.molecule, np.random.default_rng(8), 5.0)]
 

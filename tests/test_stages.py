@@ -188,7 +188,7 @@ def test_value_that_cannot_be_written_is_used_all_the_same(
     assert "stage doubling is not kept for --resume: [Errno 28] No space left on device" in caplog.text
 
 
-def test_program_is_its_source_and_what_it_computes_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_program_is_its_files_and_what_it_computes_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """An edit anywhere in the library makes another program, in some milliseconds."""
     here = stages.program_digest()
     package = Path(stages.__file__).parent
@@ -203,6 +203,9 @@ def test_program_is_its_source_and_what_it_computes_with(tmp_path: Path, monkeyp
     assert fresh() != here
     tabu.write_bytes(tabu.read_bytes()[:-1])
     assert fresh() == here
+    weights = tmp_path / "deepmm_jax" / "confidence" / "weights.json"
+    weights.write_text(weights.read_text().replace("1", "2", 1))
+    assert fresh() != here
     monkeypatch.setattr(stages, "version", lambda name: "0.0.1")
     assert fresh() != here
 

@@ -4,7 +4,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,7 +59,7 @@ def benchmark(
     from deepmm_jax_cli.console import ending_at_signals, following
     from deepmm_jax_cli.folder import open_log, writing
 
-    names = [name.strip() for part in only or [] for name in part.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for part in only or [] for name in part.split(",") if name.strip()))
     if baseline is not None and until != "calpha":
         raise ConfigError(f"--baseline {baseline} makes Cα models alone; leave --until {until} out")
     chosen = preset or preset_of(suite)
@@ -69,8 +69,9 @@ def benchmark(
     digests = work.digests()
     with writing(output):
         check_benchmark_folder(output)
-        rows = kept_rows(output, targets, digests)
-    missing = [target for target in targets if target not in rows]
+        files = {target: work.data_digest(target) for target in targets}
+        rows = kept_rows(output, files, digests)
+    missing = {target: data for target, data in files.items() if target not in rows}
     kept, started = len(rows), time.monotonic()
 
     def advice() -> str:
@@ -82,20 +83,20 @@ def benchmark(
             if kept:
                 progress.say(f"{kept} of {len(targets)} targets are kept from an earlier run")
             for target, row in measured(client, missing, work) if client else ():
-                keep_row(output, target, digests, row)
+                keep_row(output, target, digests, files[target], row)
                 rows[target] = row
                 progress.say(f"{len(rows):>4} of {len(targets)}  {target.name:<24} {in_short(row)}")
             cases = {target.name: rows[target] for target in targets}
             run = {"targets": len(missing), "seconds": round(time.monotonic() - started, 1)}
-            report = write_results(output, suite, baseline or ", ".join(settings.networks), cases, run)
+            report = write_results(output, suite, until, baseline or ", ".join(settings.networks), cases, run)
     print_table(suite, report, quiet)
-    if until != "evidence" and not report["summary"].get("built"):
+    if not report["summary"].get("evidence" if until == "evidence" else "built"):
         why = next(row.get("error") or row["failure"] for row in cases.values())
         raise NothingBuiltError(f"none of the {len(cases)} targets of {suite} could be built; the first: {why}")
 
 
 @contextmanager
-def _cluster(targets: Sequence[Any], address: str | None, workers: int) -> Iterator[Any]:
+def _cluster(targets: Sized, address: str | None, workers: int) -> Iterator[Any]:
     """Where the targets are measured; nothing is started for none."""
     if not targets:
         yield None
@@ -129,7 +130,9 @@ def check_benchmark_folder(output: Path) -> None:
         raise ConfigError(f"--output {output} holds files but no benchmark; give another folder")
 
 
-def write_results(output: Path, suite: str, network: str, cases: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+def write_results(
+    output: Path, suite: str, until: str, network: str, cases: dict[str, Any], run: dict[str, Any]
+) -> dict[str, Any]:
     """`results.json`: what was measured how, the summary, and the rows of all targets; returned as well.
 
     `run` says how many of the targets this run measured, and the seconds that it took by the clock.
@@ -149,7 +152,7 @@ def write_results(output: Path, suite: str, network: str, cases: dict[str, Any],
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {name: version(name) for name in ("deepmm-jax", *DEPENDENCIES)},
         "run": run,
-        "summary": summarise(rows),
+        "summary": summarise(rows, until),
     }
     if "built" in report["summary"]:
         tables = {
@@ -187,6 +190,8 @@ def print_table(suite: str, report: dict[str, Any], quiet: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from deepmm_jax.benchmark.summary import MATCHES
+
     table = Table(title=suite)
     table.add_column("target")
     summary, cases = report["summary"], report["cases"]
@@ -206,7 +211,7 @@ def print_table(suite: str, report: dict[str, Any], quiet: bool) -> None:
             table.add_row(name, *figures, _figure(row.get("best_tm_score_of_ten"), 3))
         table.add_section()
         means = [summary["tm_score_mean"], summary.get("ca_rmsd_mean")]
-        means += [summary[key] for key in ("coverage", "residue_match", "sequence_match")]
+        means += [summary[key] for key in MATCHES]
         table.add_row("mean", *(_figure(value, digits) for value, (_, digits) in zip(means, COLUMNS.values())), "")
         for label, key in (("top 1", "top1"), ("top 10", "top10")):
             rates = summary[key]

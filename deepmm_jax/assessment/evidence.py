@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import KDTree
 
+from deepmm_jax.assessment.reliability import calibration_error
 from deepmm_jax.config import TypingConfig
 from deepmm_jax.constants import CLASS_OF_AMINO_ACID, SECONDARY_STRUCTURES, UNKNOWN_AMINO_ACID, UNKNOWN_CLASS
 from deepmm_jax.evidence.ideal import CUTOFF_RADIUS, calpha_directions, nearest_point
@@ -175,8 +176,9 @@ def type_figures(cases: Sequence[LabelledPoints]) -> dict[str, float]:
     """Shares of right types over all points together, and how far the probabilities can be trusted.
 
     `accuracy_20`, `accuracy_4` (classes of section 2.2) and `accuracy_ss`; `majority_4` is the share of the commonest
-    class, a constant answer. `ece_*`: `expected_calibration_error`; `log_loss_*`: mean -log p of the truth, which both
-    sharpness and calibration lower. Residues of unknown type count for the secondary structure only.
+    class, a constant answer. `ece_*`: `reliability.calibration_error` of the likeliest answer; `log_loss_*`: mean
+    -log p of the truth, which both sharpness and calibration lower. Residues of unknown type count for the secondary
+    structure only.
     """
     amino_acids = np.concatenate([case.amino_acids for case in cases])
     states = np.concatenate([case.states for case in cases])
@@ -189,23 +191,10 @@ def type_figures(cases: Sequence[LabelledPoints]) -> dict[str, float]:
     truths = {"20": (by_type, amino_acids[known]), "4": (by_class, classes), "ss": (by_state, states)}
     for name, (probabilities, labels) in truths.items():
         figures[f"accuracy_{name}"] = float((probabilities.argmax(axis=1) == labels).mean())
-        figures[f"ece_{name}"] = expected_calibration_error(probabilities, labels)
+        confidence, answer = probabilities.max(axis=1).astype(np.float64), probabilities.argmax(axis=1)
+        figures[f"ece_{name}"] = calibration_error(confidence, answer == labels, BINS)
         figures[f"log_loss_{name}"] = log_loss(probabilities, labels)
     return figures
-
-
-def expected_calibration_error(
-    probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"], bins: int = BINS
-) -> float:
-    """Mean gap between confidence and accuracy of the most probable answer, over equal bins of confidence.
-
-    ECE = Σ_b n_b/n |accuracy_b - mean confidence_b| (Naeini et al. 2015; Guo et al. 2017).
-    """
-    confidence = probabilities.max(axis=1).astype(np.float64)
-    right = probabilities.argmax(axis=1) == labels
-    rank = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(rank, weights=right - confidence, minlength=bins)
-    return float(np.abs(gap).sum() / max(len(labels), 1))
 
 
 def log_loss(probabilities: Float[np.ndarray, "n k"], labels: Int[np.ndarray, "n"]) -> float:

@@ -1,8 +1,11 @@
 """Whether confidence can be trusted: which residues are right, and how often those of like confidence are."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.spatial import KDTree
+from scipy.stats import rankdata
 
 
 RIGHT = 2.0
@@ -42,11 +45,24 @@ def calibration_error(confidence: Float[np.ndarray, "n"], right: Bool[np.ndarray
 
 def ranking_power(confidence: Float[np.ndarray, "n"], right: Bool[np.ndarray, "n"]) -> float | None:
     """Chance that a right residue has more confidence than a wrong one (area under the ROC); None if all are alike."""
-    order = np.argsort(confidence, kind="stable")
-    values, inverse, count = np.unique(confidence[order], return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(count) - (count - 1) / 2)[inverse]  # ties share their mean rank
     n_right = int(right.sum())
     n_wrong = len(right) - n_right
     if not n_right or not n_wrong:
         return None
-    return float((ranks[right[order]].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+    ranks = rankdata(confidence)
+    return float((ranks[right].sum() - n_right * (n_right + 1) / 2) / (n_right * n_wrong))
+
+
+def reliability_figures(confidence: Float[np.ndarray, "n"], right: Bool[np.ndarray, "n"]) -> dict[str, Any]:
+    """All of these of so many residues, as JSON has them: `residues`, the share `right`, the mean `confidence`,
+    `calibration_error`, `ranking_power` and the diagram, `reliability`.
+    """
+    power = ranking_power(confidence, right)
+    return {
+        "residues": len(right),
+        "right": round(float(right.mean()), 4),
+        "confidence": round(float(confidence.mean()), 4),
+        "calibration_error": round(calibration_error(confidence, right), 4),
+        "ranking_power": None if power is None else round(power, 4),
+        "reliability": reliability(confidence, right).round(4).tolist(),
+    }

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from deepmm_jax.alignment.values import CalphaModels
+from deepmm_jax.assessment.correspondence import pair_residues
 from deepmm_jax.assessment.evidence import evidence_figures
 from deepmm_jax.assessment.geometry import geometry_figures
 from deepmm_jax.assessment.map_correlation import correlate, residue_correlations
@@ -54,6 +55,10 @@ class Work:
             "program": program_digest(),
         }
 
+    def data_digest(self, target: Target) -> str:
+        """That of the files of a target."""
+        return digest(target.sources(self.data or data_directory()))
+
 
 def measure(target: Target, work: Work) -> Row:
     """Read, build, compare: figures of the model, of the evidence, of both structures in the map; seconds by stage."""
@@ -67,7 +72,10 @@ def measure(target: Target, work: Work) -> Row:
     config, run = work.config, StageRunner(observer=watch)
     row: Row = {
         "resolution": round(case.resolution, 3),
-        "in_map": {"reference": map_figures(case, case.reference)},
+        "in_map": {
+            "numbers": np.concatenate([chain.numbers for chain in case.reference]).tolist(),
+            "reference": map_figures(case, case.reference),
+        },
         "seconds": timings,
     }
     if work.baseline == "mainmast":
@@ -97,14 +105,21 @@ def measure(target: Target, work: Work) -> Row:
 
 
 def map_figures(case: Case, chains: Sequence[Chain]) -> Row:
-    """How well chains with all their atoms fit the map: `cc_mask` with its B factor (Å²), mean `q_score`, and of every
-    residue the correlation, None outside the map. Empty for a map in which they cannot be judged.
+    """How well chains with all their atoms fit the map: `cc_mask` with its B factor (Å²), mean `q_score`, and for every
+    residue of the reference the correlation of that of these chains, None where it is not there or outside the map.
+
+    Empty for a map in which they cannot be judged.
     """
     try:
         fit = correlate(case.density, chains, case.resolution)
-        residues = [residue_correlations(case.density, chain, case.resolution, fit.b) for chain in chains]
+        found = [residue_correlations(case.density, chain, case.resolution, fit.b) for chain in chains]
     except MapError:
         return {}
+    residues = [np.full(len(chain), np.nan) for chain in case.reference]
+    pairs = pair_residues(chains, case.reference)
+    for pair in range(len(pairs)):
+        value = found[pairs.model_chain[pair]][pairs.model_residue[pair]]
+        residues[pairs.reference_chain[pair]][pairs.reference_residue[pair]] = value
     return {
         "cc_mask": round(fit.mask, 4),
         "b": round(fit.b, 1),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +18,29 @@ def target_file(folder: Path, target: Target) -> Path:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """A JSON file, whole or not at all, in which a list of numbers is a line. Raises OSError."""
-    text = json.dumps(value, indent=1, ensure_ascii=False)
+    """A JSON file, whole or not at all, in which a list of numbers is a line.
+
+    Raises OSError, and ValueError for a number that JSON does not know.
+    """
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
     text = re.sub(r"\[\n([^][{}\"]*)\n *\]", lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
     with atomic_path(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 
 
-def keep_row(folder: Path, target: Target, digests: Mapping[str, str], row: Row) -> None:
+def keep_row(folder: Path, target: Target, digests: Mapping[str, str], data: str, row: Row) -> None:
     """Write the row of a target. Raises OSError."""
-    write_json(target_file(folder, target), {"target": target.name, "digests": digests, **row})
+    write_json(target_file(folder, target), {"target": target.name, "digests": {**digests, "data": data}, **row})
 
 
-def kept_rows(folder: Path, targets: Iterable[Target], digests: Mapping[str, str]) -> dict[Target, Row]:
+def kept_rows(folder: Path, targets: Mapping[Target, str], digests: Mapping[str, str]) -> dict[Target, Row]:
     """The rows that earlier runs left of these targets; those of targets that failed, and damaged files, are missing.
 
-    Raises ConfigError if any target in the folder was measured with other settings, weights or another program: its
-    figures must not be mixed with these.
+    With every target comes the digest of its files. Raises ConfigError if any target in the folder was measured with
+    other settings, weights, data or another program: its figures must not be mixed with these.
     """
     found: dict[Path, Row] = {}
+    data = {target_file(folder, target): of for target, of in targets.items()}
     for path in sorted((folder / "targets").glob("*.json")):
         try:
             row = json.loads(path.read_text(encoding="utf-8"))
@@ -44,7 +48,8 @@ def kept_rows(folder: Path, targets: Iterable[Target], digests: Mapping[str, str
             del row["target"]
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             continue
-        other = [part for part in digests if theirs.get(part) != digests[part]]
+        expected = {**digests, "data": data.get(path, theirs.get("data"))}
+        other = [part for part in expected if theirs.get(part) != expected[part]]
         if other:
             raise ConfigError(
                 f"--output {folder} holds targets that were measured with other {' and '.join(other)} ({path.name}); "
@@ -52,5 +57,4 @@ def kept_rows(folder: Path, targets: Iterable[Target], digests: Mapping[str, str
             )
         if "failure" not in row:
             found[path] = row
-    files = {target: target_file(folder, target) for target in targets}
-    return {target: found[path] for target, path in files.items() if path in found}
+    return {target: found[path] for target in targets if (path := target_file(folder, target)) in found}

@@ -3,7 +3,7 @@
 import logging
 import os
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from uuid import uuid4
@@ -61,16 +61,17 @@ def scheduler(address: str | None = None, workers: int = 1) -> Iterator[Client]:
             yield client
 
 
-def measured(client: Client, targets: Sequence[Target], work: Work) -> Iterator[tuple[Target, Row]]:
-    """The targets with their rows, in the order in which they end.
+def measured(client: Client, targets: Mapping[Target, str], work: Work) -> Iterator[tuple[Target, Row]]:
+    """The targets with their rows, in the order in which they end; with each comes the digest of its files.
 
     A target that raises has a row that says so. The tasks of a worker that dies go to another. Raises DeepMMError if
     the scheduler goes away.
     """
     digests, here = work.digests(), uuid4()  # a scheduler may serve several callers
+    options = {"pure": False, "retries": RETRIES}
     tasks = {
-        client.submit(attempt, target, work, digests, key=f"{target.name}-{here}", pure=False, retries=RETRIES): target
-        for target in targets
+        client.submit(attempt, target, work, digests, data, key=f"{target.name}-{here}", **options): target
+        for target, data in targets.items()
     }
     for future in as_completed(tasks, loop=client.loop):
         target = tasks[future]
@@ -83,11 +84,13 @@ def measured(client: Client, targets: Sequence[Target], work: Work) -> Iterator[
         yield target, row
 
 
-def attempt(target: Target, work: Work, digests: Mapping[str, str]) -> Row:
-    """The row of a target, whatever happens to it. `digests` are those of the caller's program and weights."""
+def attempt(target: Target, work: Work, digests: Mapping[str, str], data: str) -> Row:
+    """The row of a target, whatever happens to it. `digests` and `data` are of the caller's program and files."""
     try:
         if work.digests() != digests:
             raise ConfigError("the worker has another program or other weights than the caller; install the same")
+        if work.data_digest(target) != data:
+            raise ConfigError(f"the worker has other files of {target.name} than the caller; copy the data folder")
         row = measure(target, work)
     except Exception as error:
         return failure(target, error)

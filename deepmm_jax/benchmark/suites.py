@@ -61,6 +61,8 @@ def suite_targets(suite: str, data: Path, only: Sequence[str] = (), chains: int 
             some = ", ".join(target.name for target in targets[:5])
             raise ConfigError(f"--only {absent[0]} is no target of {suite}; its {len(targets)} begin with {some}")
         targets = chosen
+    if not targets:
+        raise ConfigError(f"suite {suite} has no target: its list or table in {data} is empty; check --data")
     for target in targets:
         for path in target.sources(data):
             if not path.is_file():

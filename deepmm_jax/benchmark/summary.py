@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability
+from deepmm_jax.assessment.reliability import reliability_figures
 from deepmm_jax.benchmark.measure import Row
 from deepmm_jax.confidence.doubts import PROBABLY_WRONG
 
@@ -29,8 +29,11 @@ def mean(rows: Sequence[Row], value: Callable[[Row], float]) -> float:
     return round(float(np.mean([np.mean(values) for values in proteins.values()])), 4)
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """Counts of targets, and means over proteins; RMSDs (Å, in place) and seconds are of what was built."""
+def summarise(rows: Sequence[Row], until: str = "calpha") -> dict[str, Any]:
+    """Counts of targets, and means over proteins; RMSDs (Å, in place) and seconds are of what was built.
+
+    There must be a row. Of a suite that went `until` the evidence only, nothing is said of models.
+    """
     summary: dict[str, Any] = {
         "cases": len(rows),
         "proteins": len({row["protein"] for row in rows}),
@@ -40,8 +43,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     if seen:
         keys = seen[0]["evidence"]
         summary["evidence"] = {key: mean(seen, lambda row, key=key: row["evidence"][key]) for key in keys}
-    if seen and not any("model" in row or "error" in row for row in rows):
-        return summary  # the suite went to the evidence only
+    if until == "evidence":
+        return summary
     built = [row for row in rows if "model" in row]
     summary |= {
         "built": len(built),
@@ -49,14 +52,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "tm_score_mean": mean(rows, _tm_score),
         "tm_score_at_least_0.8": sum(_tm_score(row) >= 0.8 for row in rows),
         **{key: mean(rows, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
-        "top1": {
-            "tm_score_above_0.5": mean(rows, lambda row: _tm_score(row) > 0.5),
-            "ca_rmsd_below_10": mean(rows, lambda row: _below_10(row.get("model", {}).get("ca_rmsd"))),
-        },
-        "top10": {
-            "tm_score_above_0.5": mean(rows, lambda row: row.get("best_tm_score_of_ten", 0.0) > 0.5),
-            "ca_rmsd_below_10": mean(rows, lambda row: _below_10(row.get("best_ca_rmsd_of_ten"))),
-        },
+        **{rank: {key: mean(rows, passes) for key, passes in limits.items()} for rank, limits in LIMITS.items()},
     }
     paired = [row for row in built if row["model"]["ca_rmsd"] is not None]
     if paired:
@@ -75,35 +71,29 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
             summary.setdefault("in_map", {})[whose] = figures
     if any(row.get("residues", {}).get("right") for row in built):
         summary["confidence"] = confidence_figures(built)
-    whole = [row for row in built if "atoms" in row]
+    whole = [row for row in built if _all_atom_rmsd(row) is not None]
     if whole:
-        summary["atoms"] = {
-            when: {
-                key: mean(whole, lambda row, when=when, key=key: row["atoms"][when][key] or 0.0)
-                for key in whole[0]["atoms"][when]
-            }
-            for when in whole[0]["atoms"]
-        }
+        summary["atoms"] = {"of": len(whole)} | {when: atom_means(whole, when) for when in whole[0]["atoms"]}
     return summary
+
+
+def atom_means(rows: Sequence[Row], when: str) -> dict[str, float]:
+    """Means of the figures of all atoms over the models that have them; `when` is `placed` or `minimised`."""
+    found = {}
+    for key in rows[0]["atoms"][when]:
+        known = [row for row in rows if row["atoms"][when][key] is not None]
+        if known:
+            found[key] = mean(known, lambda row, key=key: row["atoms"][when][key])
+    return found
 
 
 def confidence_figures(rows: Sequence[Row]) -> dict[str, Any]:
     """How far the confidence of the residues of all models together can be trusted."""
     confidence, right = (np.concatenate([row["residues"][key] for row in rows]) for key in ("confidence", "right"))
-    right = right.astype(bool)
-    power = ranking_power(confidence, right)
-    return {
-        "residues": len(right),
-        "right": round(float(right.mean()), 4),
-        "confidence": round(float(confidence.mean()), 4),
-        "calibration_error": round(calibration_error(confidence, right), 4),
-        "ranking_power": None if power is None else round(power, 4),
-        "reliability": reliability(confidence, right).round(4).tolist(),
-        "probably_wrong": warnings_of_wrong_models(
-            [np.mean(row["residues"]["confidence"]) for row in rows],
-            [np.mean(row["residues"]["right"]) for row in rows],
-        ),
-    }
+    built = [row["residues"] for row in rows if row["residues"]["confidence"]]
+    expected, true = ([np.mean(residues[key]) for residues in built] for key in ("confidence", "right"))
+    warned = warnings_of_wrong_models(expected, true)
+    return reliability_figures(confidence, right.astype(bool)) | {"probably_wrong": warned}
 
 
 def warnings_of_wrong_models(expected: Sequence[float], right: Sequence[float]) -> dict[str, int]:
@@ -160,18 +150,15 @@ def rates(rows: Sequence[Row]) -> dict[str, float | int]:
     """
     figures: dict[str, float | int] = {
         "chains": len(rows),
-        "tm_score_above_0.5": sum(_tm_score(row) > 0.5 for row in rows),
-        "tm_score_above_0.5_of_ten": sum(row.get("best_tm_score_of_ten", 0.0) > 0.5 for row in rows),
-        "ca_rmsd_below_10": sum(_below_10(row.get("model", {}).get("ca_rmsd")) for row in rows),
-        "ca_rmsd_below_10_of_ten": sum(_below_10(row.get("best_ca_rmsd_of_ten")) for row in rows),
+        **{key: sum(map(passes, rows)) for key, passes in LIMITS["top1"].items()},
+        **{f"{key}_of_ten": sum(map(passes, rows)) for key, passes in LIMITS["top10"].items()},
         "tm_score": mean(rows, _tm_score),
         **{key: mean(rows, lambda row, key=key: _of_model(row, key)) for key in MATCHES},
     }
     figures |= click_figures(rows)
-    good = [row for row in rows if "atoms" in row and _tm_score(row) > GOOD]
+    good = [row for row in rows if _all_atom_rmsd(row) is not None and _tm_score(row) > GOOD]
     if good:
-        rmsd = mean(good, lambda row: row["atoms"]["minimised"]["all_atom_rmsd"])
-        figures |= {"atoms_of": len(good), "all_atom_rmsd": rmsd}
+        figures |= {"atoms_of": len(good), "all_atom_rmsd": mean(good, _all_atom_rmsd)}
     return figures
 
 
@@ -191,3 +178,21 @@ def _tm_score(row: Row) -> float:
 
 def _below_10(rmsd: float | None) -> bool:
     return rmsd is not None and rmsd < 10.0
+
+
+def _all_atom_rmsd(row: Row) -> Any:
+    """Å, minimised; None where other atoms than Cα are not there."""
+    return row.get("atoms", {}).get("minimised", {}).get("all_atom_rmsd")
+
+
+LIMITS: dict[str, dict[str, Callable[[Row], bool]]] = {
+    "top1": {
+        "tm_score_above_0.5": lambda row: _tm_score(row) > 0.5,
+        "ca_rmsd_below_10": lambda row: _below_10(row.get("model", {}).get("ca_rmsd")),
+    },
+    "top10": {
+        "tm_score_above_0.5": lambda row: row.get("best_tm_score_of_ten", 0.0) > 0.5,
+        "ca_rmsd_below_10": lambda row: _below_10(row.get("best_ca_rmsd_of_ten")),
+    },
+}
+"""What the paper counts, of the first model and of the best of ten (section 3.2)."""

@@ -138,7 +138,10 @@ def _real(target: Target, data: Path) -> Case:
     density, reference = read_map(volume), read_chains(model)
     copy = target.name.partition(":")[2]
     if copy:
+        names = ", ".join(chain.name for chain in reference)
         reference = [chain for chain in reference if chain.name == copy]
+        if not reference:
+            raise ConfigError(f"{model} has no chain {copy}, which --only {target.name} names; it has {names}")
         density = zoned(density, reference[0])
     return Case(density=density, resolution=resolution, profiles=profiles, reference=reference)
 

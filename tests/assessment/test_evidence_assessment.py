@@ -9,7 +9,6 @@ import pytest
 from deepmm_jax.assessment.evidence import (
     LabelledPoints,
     evidence_figures,
-    expected_calibration_error,
     label_calpha,
     label_points,
     log_loss,
@@ -141,17 +140,7 @@ def test_type_figures_count_known_residues():
     assert type_figures([case, case]) == pytest.approx(figures)
 
 
-def test_calibration_error_is_the_gap_by_bin(rng: np.random.Generator):
-    confidence = rng.uniform(0.5, 1, 200_000)
+def test_log_loss_is_that_of_the_true_answer(rng: np.random.Generator):
+    confidence = rng.uniform(0.5, 1, 100)
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    honest = (rng.random(len(confidence)) > confidence).astype(np.int32)
-    assert expected_calibration_error(probabilities, honest) < 0.01
-    always_right = np.zeros(len(confidence), np.int32)
-    assert expected_calibration_error(probabilities, always_right) == pytest.approx(0.25, abs=0.005)
-    assert log_loss(probabilities, always_right) == pytest.approx(-np.log(confidence).mean())
-    # Too sure below, too modest above: one bin cannot see it, more can.
-    four = np.array([[0.6, 0.4], [0.6, 0.4], [0.8, 0.2], [0.8, 0.2]])
-    labels = np.array([1, 0, 0, 0], np.int32)
-    assert expected_calibration_error(four, labels, bins=1) == pytest.approx(0.05)
-    assert expected_calibration_error(four, labels) == pytest.approx((0.1 + 0.2) / 2)
-    assert expected_calibration_error(np.ones((3, 1)), np.zeros(3, np.int32)) == 0
+    assert log_loss(probabilities, np.zeros(100, np.int32)) == pytest.approx(-np.log(confidence).mean())

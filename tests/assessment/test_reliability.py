@@ -1,9 +1,17 @@
 """Which residues are right, and whether their confidence says so."""
 
+import json
+
 import numpy as np
 import pytest
 
-from deepmm_jax.assessment.reliability import calibration_error, ranking_power, reliability, right_residues
+from deepmm_jax.assessment.reliability import (
+    calibration_error,
+    ranking_power,
+    reliability,
+    reliability_figures,
+    right_residues,
+)
 
 
 def test_right_residues_are_near_and_of_the_type_that_is_there():
@@ -20,6 +28,11 @@ def test_reliability_and_its_error_by_hand():
     np.testing.assert_allclose(table, [[0.05, 0, 1], [0.165, 0.5, 2], [0.975, 1, 2]])
     expected = (0.05 * 1 + 0.335 * 2 + 0.025 * 2) / 5
     assert calibration_error(confidence, right) == pytest.approx(expected)
+    # Too modest below, too sure above: one bin cannot see all of it, more can.
+    confidence, right = np.array([0.6, 0.6, 0.8, 0.8]), np.array([False, True, True, True])
+    assert calibration_error(confidence, right, bins=1) == pytest.approx(0.05)
+    assert calibration_error(confidence, right) == pytest.approx((0.1 + 0.2) / 2)
+    assert calibration_error(np.ones(3), np.ones(3, bool)) == calibration_error(np.zeros(0), np.zeros(0, bool)) == 0
 
 
 def test_honest_confidence_has_no_error_and_boasting_has(rng):
@@ -35,3 +48,8 @@ def test_ranking_power_counts_pairs(rng):
     pairs = np.sign(confidence[right][:, None] - confidence[~right][None])
     assert ranking_power(confidence, right) == pytest.approx(float(((pairs + 1) / 2).mean()))
     assert ranking_power(confidence, np.ones(60, bool)) is None
+    figures = reliability_figures(confidence, right)
+    assert json.loads(json.dumps(figures)) == figures and figures["residues"] == 60
+    assert figures["right"] == pytest.approx(right.mean(), abs=1e-4)
+    assert figures["ranking_power"] == pytest.approx(float(((pairs + 1) / 2).mean()), abs=1e-4)
+    assert reliability_figures(confidence, np.ones(60, bool))["ranking_power"] is None

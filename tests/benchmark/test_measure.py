@@ -11,7 +11,7 @@ import pytest
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.benchmark import measure as module
 from deepmm_jax.benchmark.mainmast import mainmast_models
-from deepmm_jax.benchmark.measure import Work, measure
+from deepmm_jax.benchmark.measure import Work, map_figures, measure
 from deepmm_jax.benchmark.targets import Case, Target
 from deepmm_jax.config import build_config
 from deepmm_jax.density.simulate import simulate_map
@@ -78,7 +78,29 @@ def test_row_has_the_first_model_and_the_best_of_ten(stages: Callable, kinase: C
     fit = row["in_map"]["reference"]
     assert row["resolution"] == 5.0 and fit["cc_mask"] > 0.7 and 0.3 < fit["q_score"] < 1.0
     assert len(fit["residues"]) == len(kinase) and min(fit["residues"]) > 0.3
+    assert row["in_map"]["numbers"] == kinase.numbers.tolist()
     assert "model" not in row["in_map"], "Cα atoms alone have no density"
+
+
+def test_correlations_of_a_model_stand_at_the_residues_of_the_reference(case: Case, kinase: Chain):
+    here = kinase.residue_of_atom >= 5
+    part = replace(
+        kinase,
+        sequence=kinase.sequence[5:],
+        numbers=kinase.numbers[5:] - 5,
+        residue_of_atom=kinase.residue_of_atom[here] - 5,
+        positions=kinase.positions[here],
+        **{
+            field: tuple(value for value, inside in zip(getattr(kinase, field), here, strict=True) if inside)
+            for field in ("atom_names", "elements")
+        },
+        b_factors=kinase.b_factors[here],
+    )
+    residues = map_figures(case, [part])["residues"]
+    assert residues[:5] == [None] * 5 and len(residues) == len(kinase)
+    whole = map_figures(case, [kinase])["residues"]
+    apart = [np.abs(np.subtract(residues[5 + slip :], whole[5 : len(whole) - slip])).mean() for slip in (0, 1)]
+    assert apart[0] < 0.01 < apart[1]  # but for the neighbours of what is missing
 
 
 def test_row_says_why_nothing_is_built_and_stops_at_the_evidence(stages: Callable):

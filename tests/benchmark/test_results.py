@@ -17,37 +17,44 @@ from deepmm_jax.networks.checkpoints import find_checkpoint
 
 DIGESTS = {"settings": "1", "weights": "2", "program": "3"}
 FIRST, SECOND = Target(name="1abc_A 2.5-3.0", kind="as-measured"), Target(name="two:B", kind="real")
+DATA = {FIRST: "5", SECOND: "6"}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "targets").mkdir()
-    keep_row(tmp_path, FIRST, DIGESTS, {"mscore": 1.5})
+    keep_row(tmp_path, FIRST, DIGESTS, DATA[FIRST], {"mscore": 1.5})
     return tmp_path
 
 
 def test_what_was_kept_comes_back(folder: Path):
-    assert kept_rows(folder, [FIRST, SECOND], DIGESTS) == {FIRST: {"mscore": 1.5}}
-    keep_row(folder, SECOND, DIGESTS, {"error": "no main chain"})
-    assert kept_rows(folder, [SECOND], DIGESTS) == {SECOND: {"error": "no main chain"}}
+    assert kept_rows(folder, DATA, DIGESTS) == {FIRST: {"mscore": 1.5}}
+    keep_row(folder, SECOND, DIGESTS, DATA[SECOND], {"error": "no main chain"})
+    assert kept_rows(folder, {SECOND: DATA[SECOND]}, DIGESTS) == {SECOND: {"error": "no main chain"}}
     assert {path.name for path in (folder / "targets").iterdir()} == {"1abc_A_2.5-3.0.json", "two_B.json"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"target": "1abc_A 2.5-3.0"}', "\xff"])
 def test_damaged_file_is_missing(folder: Path, text: str):
     target_file(folder, FIRST).write_text(text, encoding="latin-1")
-    assert kept_rows(folder, [FIRST], DIGESTS) == {}
+    assert kept_rows(folder, {FIRST: DATA[FIRST]}, DIGESTS) == {}
 
 
 def test_what_failed_is_missing(folder: Path):
-    keep_row(folder, SECOND, DIGESTS, {"failure": "MemoryError: "})
-    assert list(kept_rows(folder, [FIRST, SECOND], DIGESTS)) == [FIRST]
+    keep_row(folder, SECOND, DIGESTS, DATA[SECOND], {"failure": "MemoryError: "})
+    assert list(kept_rows(folder, DATA, DIGESTS)) == [FIRST]
 
 
 @pytest.mark.parametrize("part", DIGESTS)
 def test_other_settings_weights_or_program_are_refused(folder: Path, part: str):
     with pytest.raises(ConfigError, match=f"measured with other {part} .*give another folder"):
-        kept_rows(folder, [SECOND], DIGESTS | {part: "4"})
+        kept_rows(folder, {SECOND: DATA[SECOND]}, DIGESTS | {part: "4"})
+
+
+def test_other_data_is_refused_where_it_is_asked_for(folder: Path):
+    with pytest.raises(ConfigError, match="measured with other data .*give another folder"):
+        kept_rows(folder, DATA | {FIRST: "7"}, DIGESTS)
+    assert kept_rows(folder, {SECOND: "7"}, DIGESTS) == {}
 
 
 def test_digests_change_with_what_they_are_of(tmp_path: Path):

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,15 +30,17 @@ ROOT = Path(__file__).resolve().parents[2]
 WORK = Work(config=build_config("simulated", until="calpha"))
 
 
-def targets(*names: str) -> list[Target]:
-    return [Target(name=name, kind="simulated") for name in names]
+def targets(folder: Path, *names: str) -> tuple[dict[Target, str], Work]:
+    """Targets in a data folder, with the digests of their files, and the work on them."""
+    work = replace(WORK, data=benchmark_rows.data_folder(folder, list(names)))
+    return {target: work.data_digest(target) for target in (Target(name=n, kind="simulated") for n in names)}, work
 
 
-def test_every_target_has_a_row_whatever_happens(monkeypatch: pytest.MonkeyPatch):
+def test_every_target_has_a_row_whatever_happens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
-    given = targets("1abc_A", "2xyz_X", "3def_N", "4ghi_B")
+    given, work = targets(tmp_path, "1abc_A", "2xyz_X", "3def_N", "4ghi_B")
     with benchmark_rows.threads() as client:
-        rows = dict(measured(client, given, WORK))
+        rows = dict(measured(client, given, work))
     assert set(rows) == set(given)
     good, fault, unbuilt, poor = (rows[target] for target in given)
     assert good["model"]["tm_score"] == 1.0 and poor["model"]["tm_score"] == 0.4
@@ -53,14 +56,16 @@ def test_every_target_has_a_row_whatever_happens(monkeypatch: pytest.MonkeyPatch
         FutureCancelledError("1abc_A", "scheduler-connection-lost"),
     ],
 )
-def test_killers_of_workers_fail_and_lost_schedulers_end_the_run(monkeypatch: pytest.MonkeyPatch, lost: Exception):
+def test_killers_of_workers_fail_and_lost_schedulers_end_the_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lost: Exception
+):
     def result(future: Future) -> None:
         raise lost
 
     monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
     with benchmark_rows.threads() as client:
         monkeypatch.setattr(Future, "result", result)
-        rows = measured(client, targets("1abc_A"), WORK)
+        rows = measured(client, *targets(tmp_path, "1abc_A"))
         if isinstance(lost, KilledWorker):
             ((_, row),) = rows
             assert row["failure"].startswith("KilledWorker") and row["protein"] == "1abc_A"
@@ -69,12 +74,18 @@ def test_killers_of_workers_fail_and_lost_schedulers_end_the_run(monkeypatch: py
                 next(rows)
 
 
-def test_worker_with_another_program_measures_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_worker_with_another_program_or_other_data_measures_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
-    (target,) = targets("1abc_A")
-    assert "model" in schedule.attempt(target, WORK, WORK.digests())
-    row = schedule.attempt(target, WORK, WORK.digests() | {"program": "another"})
+    given, work = targets(tmp_path, "1abc_A")
+    ((target, data),) = given.items()
+    assert "model" in schedule.attempt(target, work, work.digests(), data)
+    row = schedule.attempt(target, work, work.digests() | {"program": "another"}, data)
     assert "another program or other weights" in row["failure"]
+    (source,) = target.sources(tmp_path)
+    source.write_text("another structure")
+    assert "other files of 1abc_A" in schedule.attempt(target, work, work.digests(), data)["failure"]
+    source.unlink()
+    assert "FileNotFoundError" in schedule.attempt(target, work, work.digests(), data)["failure"]
 
 
 def test_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -104,8 +115,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path):
             start("dask_worker", "--scheduler-file", address_file, "--nthreads", "1", "--no-nanny", "--no-dashboard")
         wait_for(address_file.exists)
         address = json.loads(address_file.read_text())["address"]
-        given = targets("1aaa_A", "2bbb_A", "3ccc_A", "4ddd_A")
-        work = Work(config=WORK.config, data=tmp_path)
+        given, work = targets(tmp_path, "1aaa_A", "2bbb_A", "3ccc_A", "4ddd_A")
         with schedule.scheduler(address) as client:
             client.wait_for_workers(2, timeout=60)
             client.run(use_stand_in)

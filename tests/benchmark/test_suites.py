@@ -54,6 +54,12 @@ def test_what_does_not_exist_is_named(data: Path, suite: str, only: list[str], c
         suite_targets(suite, data, only, chains)
 
 
+def test_empty_list_is_named(data: Path):
+    (data / "lists" / "none.txt").write_text("\n")
+    with pytest.raises(ConfigError, match="suite none has no target: its list or table in .* is empty"):
+        suite_targets("none", data)
+
+
 def test_missing_data_folder_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"none is not a folder; give the data folder, or set DEEPMM_JAX_DATA"):
         suite_targets("experimental", tmp_path / "none")

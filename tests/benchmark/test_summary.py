@@ -55,14 +55,18 @@ def test_best_of_ten_is_judged_by_the_same_limits():
 
 
 def test_atoms_are_averaged_where_they_are():
-    atoms = {when: {"all_atom_rmsd": value} for when, value in (("placed", 2.0), ("minimised", 1.0))}
-    rows = [row("a", model_row(0.9) | {"atoms": atoms}), row("b", {"error": "no main chain"})]
-    assert summarise(rows)["atoms"] == atoms
+    atoms = {when: {"all_atom_rmsd": value, "twisted": None} for when, value in (("placed", 2.0), ("minimised", 1.0))}
+    none = {when: {"all_atom_rmsd": None, "twisted": None} for when in atoms}  # Cα alone
+    rows = [row("a", model_row(0.95) | {"atoms": atoms}), row("b", {"error": "no main chain"})]
+    rows.append(row("c", model_row(0.95) | {"atoms": none}))
+    assert summarise(rows)["atoms"] == {"of": 1, "placed": {"all_atom_rmsd": 2.0}, "minimised": {"all_atom_rmsd": 1.0}}
+    assert {key: rates(rows)[key] for key in ("atoms_of", "all_atom_rmsd")} == {"atoms_of": 1, "all_atom_rmsd": 1.0}
 
 
 def test_evidence_alone_has_no_models():
     rows = [row("a", {"evidence": EVIDENCE}), row("b", {"failure": "MemoryError: ", "traceback": ""})]
-    assert summarise(rows) == {"cases": 2, "proteins": 2, "failed": 1, "evidence": EVIDENCE}
+    assert summarise(rows, "evidence") == {"cases": 2, "proteins": 2, "failed": 1, "evidence": EVIDENCE}
+    assert summarise(rows[1:], "evidence") == {"cases": 1, "proteins": 1, "failed": 1}
 
 
 def test_by_resolution_is_sorted_and_counts_what_was_not_built():

@@ -71,6 +71,8 @@ def test_real_map_and_one_copy_of_it(kinase: Chain, kept_prediction, tmp_path: P
     assert 0.2 < inside.sum() / (whole.density.data > 1.0).sum() < 1.0
     assert np.argwhere(inside).min(axis=0)[0] > 40
     assert Target(name="two:B", kind="real").protein == "two:B"
+    with pytest.raises(DeepMMError, match=r"two.pdb has no chain Z, which --only two:Z names; it has A, B"):
+        read_target(Target(name="two:Z", kind="real"), tmp_path)
 
 
 def test_zone_is_4_angstrom_wide(kinase: Chain):
