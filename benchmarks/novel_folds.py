@@ -1,11 +1,11 @@
-"""Which of the targets of the benchmarks have a fold that no training chain has: TM-score below 0.5 to every one.
+"""Which targets of the benchmarks have a fold that no chain learnt from has: TM-score below 0.5 to every one.
 
     python benchmarks/novel_folds.py
 
-Test chains and the chains of held-out real maps are compared with all training chains: a first look at all of them,
-then the search of `deepmm-jax data --exclude-folds` with those that look most alike, until one scores 0.5 or more.
-Writes deepmm_jax/benchmark/novel_folds.json, with the closest training chain that was met, and goes on where it
-stopped. TM-scores are by the length of the shorter chain. Reads the data folder (DEEPMM_JAX_DATA).
+Test chains and the chains of held-out real maps are compared with all training chains, those of real maps among them:
+a first look at all, then the search of `deepmm-jax data --exclude-folds` with those that look most alike, until one
+scores 0.5 or more. Writes deepmm_jax/benchmark/novel_folds.json, with the closest training chain that was met, and goes
+on where it stopped. TM-scores are by the length of the shorter chain. Reads the data folder (DEEPMM_JAX_DATA).
 """
 
 import json
@@ -22,12 +22,13 @@ from deepmm_jax.files import data_directory
 from deepmm_jax.structure.read import read_chains
 from deepmm_jax.training.chains import training_names
 from deepmm_jax.training.curation.folds import closest_fold, likely_folds
+from deepmm_jax.training.real_maps import listed_maps
 
 
 OUTPUT = Path(__file__).parents[1] / "deepmm_jax" / "benchmark" / "novel_folds.json"
 LIMIT = 0.5
 SEARCHED = 40
-"""Training chains, of 1,520, that are compared in full."""
+"""Training chains, of about 1,550, that are compared in full."""
 
 
 def main() -> None:
@@ -67,9 +68,12 @@ def closest(path: Path) -> tuple[str, float]:
 
 @cache
 def training_calpha() -> dict[str, np.ndarray]:
-    """Cα positions of every training chain, Å."""
-    folder = data_directory() / "structures"
-    return {name: read_chains(folder / f"{name}.pdb.gz")[0].calpha for name in training_names()}
+    """Cα positions of every chain learnt from, Å."""
+    data = data_directory()
+    chains = {name: read_chains(data / "structures" / f"{name}.pdb.gz")[0] for name in training_names()}
+    for real in listed_maps():
+        chains |= {f"{real.name}:{chain.name}": chain for chain in read_chains(data / "maps" / f"{real.name}.pdb")}
+    return {name: chain.calpha for name, chain in chains.items()}
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ from deepmm_jax_cli.console import peak_memory_mb
 
 
 HERE = Path(__file__).parent
-SIZES = (62, 118, 214, 342, 500)
+SIZES = (62, 118, 214, 300, 500)
 ONE = "--one"
 
 

@@ -55,7 +55,7 @@ def held_out(axis: Axes) -> None:
     said, right = (np.concatenate([row[key] for row in maps.values()]) for key in ("confidence", "right"))
     axis.plot(*np.array(reliability(said, right))[:, :2].T, "-o", color="k", lw=2, label=f"all ({len(said)} residues)")
     for name, row in maps.items():
-        label = name.split("_")[0].upper().replace("EMD", "EMD-")
+        label = name.replace("emd", "EMD-").replace("_", " ")
         axis.plot(np.mean(row["confidence"]), np.mean(row["right"]), "x", label=f"{label}, mean")
 
 

@@ -117,7 +117,7 @@ def figure_4() -> Any:
     axis.plot([0, most], [0, most], "-", c=PAPER)
     axis.axhline(10, ls="--", c=PAPER)
     for name, a, b in zip(both, x, y):
-        axis.annotate(name.split("_")[0], (a, b), fontsize=6, xytext=(3, 3), textcoords="offset points")
+        axis.annotate(name.replace("_", " "), (a, b), fontsize=6, xytext=(3, 3), textcoords="offset points")
     axis.set(
         xlabel="MAINMAST (our implementation), Cα RMSD, Å",
         ylabel="DeepMM-JAX, Cα RMSD, Å",

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepmm_jax.benchmark.summary import mean
+
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -137,6 +139,41 @@ def test_times():
         assert float(cell) == pytest.approx(size["peak_memory_mb"] / 1000, abs=0.08)
 
 
+def rates_said(cells: list[str], row: dict[str, Any]) -> bool:
+    """Whether the cells of a row of the tables of rates are those of `rates`."""
+    ten = [(row[key], row[f"{key}_of_ten"]) for key in ("tm_score_above_0.5", "ca_rmsd_below_10")]
+    atoms = (row["all_atom_rmsd"], row["atoms_of"]) if "all_atom_rmsd" in row else ()
+    click = (row["click_rmsd"], 100 * row["click_overlap"]) if "click_rmsd" in row else ()
+    matches = (row["residue_match"], row["sequence_match"])
+    expected = ((row["chains"],), *ten, (row["tm_score"],), matches, click, atoms)
+    return all(says(cell, *values) for cell, values in zip(cells, expected, strict=True))
+
+
+def test_rates_by_resolution_quality_and_fold():
+    found = results("accuracy-simulated-experimental-test")
+    rows = table("docs/benchmarks.md", "| | chains | TM-score above 0.5: first")
+    expected = [*found["by_resolution"].values()]
+    expected += [third for quality in found["by_map_quality"].values() for third in quality.values()]
+    expected += [found["novel_folds"], results("accuracy-simulated-40")["novel_folds"]]
+    assert len(rows) == len(expected)
+    for (label, cells), row in zip(rows.items(), expected, strict=True):
+        assert rates_said(cells, row), label
+        if label.startswith(("CC_mask", "Q-score")):
+            assert says(label.split()[1].replace("–", " "), row["from"], row["to"]), label
+
+
+def test_confidence():
+    found = results("confidence")
+    rows = table("docs/confidence.md", "| | residues | right | mean confidence |")
+    tested = results("accuracy-simulated-experimental-test")["summary"]["confidence"]
+    real = results("accuracy-held-out")["summary"]["confidence"]
+    for cells, row in zip(rows.values(), (found, *found["by_resolution"].values(), tested, real), strict=True):
+        keys = ("residues", "right", "confidence", "calibration_error", "ranking_power")
+        for cell, key in zip(cells, keys, strict=True):
+            assert says(cell, row[key]), (cell, key)
+    assert tested["calibration_error"] <= 0.08 and tested["right"] <= 0.8
+
+
 def test_mainmast():
     rows = table("docs/benchmarks.md", "| | Cα RMSD | CLICK RMSD | CLICK overlap |")
     programs = {"DeepMM-JAX": "accuracy-simulated-40", "MAINMAST": "accuracy-simulated-40-mainmast"}
@@ -155,7 +192,7 @@ def test_held_out_maps_by_mainmast():
     ours, theirs = (results(name)["cases"] for name in ("accuracy-held-out", "accuracy-held-out-mainmast"))
     both = [name for name, row in theirs.items() if "model" in row and "model" in ours.get(name, {})]
     for cells, cases in zip(rows.values(), (ours, theirs), strict=True):
-        models = [cases[name]["model"] for name in both]
-        rmsds = [model["ca_rmsd"] for model in models]
-        assert says(cells[0], np.mean(rmsds)) and says(cells[1], sum(rmsd < 10 for rmsd in rmsds), len(both))
-        assert says(cells[2], np.mean([model["tm_score"] for model in models]))
+        here = [cases[name] for name in both]
+        assert says(cells[0], mean(here, lambda row: row["model"]["ca_rmsd"]))
+        assert says(cells[1], sum(row["model"]["ca_rmsd"] < 10 for row in here), len(both))
+        assert says(cells[2], mean(here, lambda row: row["model"]["tm_score"]))
