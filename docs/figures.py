@@ -44,7 +44,8 @@ class MissingResultsError(Exception):
 
 def main(folder: Path) -> None:
     """Draw every figure whose results are there."""
-    plt.rcParams |= {"svg.hashsalt": "deepmm-jax", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    plt.rcParams |= {"svg.hashsalt": "deepmm-jax", "svg.fonttype": "none", "font.size": 9}
+    plt.rcParams |= {"axes.spines.top": False, "axes.spines.right": False}
     for draw in (figure_3, figure_4, figure_6, figure_7, figure_9):
         path = folder / f"{draw.__name__.replace('_', '-')}.svg"
         try:
@@ -200,7 +201,7 @@ def figure_9() -> Any:
     by_residue = sorted(in_map, key=lambda name: -in_map[name]["in_map"]["model"]["cc_mask"])
     for axis, name in zip((one, other), (by_residue[0], by_residue[len(by_residue) // 2])):
         for whose, colour in (("reference", PAPER), ("model", OURS)):
-            axis.plot(*by_number(in_map[name]["in_map"], whose), c=colour, lw=1, label=LEGEND[whose])
+            axis.plot(*by_number(in_map[name]["in_map"]["by_residue"], whose), c=colour, lw=1, label=LEGEND[whose])
         axis.set(xlabel=f"residue of {name.split('_')[0]}", ylabel="correlation with the map", ylim=(-0.2, 1))
         axis.legend(frameon=False, fontsize=7, loc="lower left")
     mscores, scores = column(simulated, "mscore"), column(simulated, "model", "tm_score")
@@ -214,16 +215,16 @@ def figure_9() -> Any:
     return figure
 
 
-def by_number(fits: dict[str, Any], whose: str) -> tuple[np.ndarray, np.ndarray]:
+def by_number(correlations: dict[str, Any], whose: str) -> tuple[np.ndarray, np.ndarray]:
     """Residue numbers of the deposited structure, with those that it lacks, and correlations there; of several chains,
     whose numbers start anew, running numbers.
     """
-    numbers = np.array(fits["numbers"])
+    numbers = np.array(correlations["numbers"])
     if (np.diff(numbers) <= 0).any():
         numbers = np.arange(1, len(numbers) + 1)
     places = np.arange(numbers[0], numbers[-1] + 1)
     values = np.full(len(places), np.nan)
-    values[numbers - numbers[0]] = [np.nan if value is None else value for value in fits[whose]["residues"]]
+    values[numbers - numbers[0]] = [np.nan if value is None else value for value in correlations[whose]]
     return places, values
 
 

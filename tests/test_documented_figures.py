@@ -171,6 +171,10 @@ def test_confidence():
         keys = ("residues", "right", "confidence", "calibration_error", "ranking_power")
         for cell, key in zip(cells, keys, strict=True):
             assert says(cell, row[key]), (cell, key)
+    warned = table("docs/confidence.md", "| | models | with the warning |")
+    counts = found["whole_models"], tested, real
+    for cells, models in zip(warned.values(), counts, strict=True):
+        assert [int(cell) for cell in cells[1:]] == list(models["probably_wrong"].values())
     assert tested["calibration_error"] <= 0.08 and tested["right"] <= 0.8
 
 

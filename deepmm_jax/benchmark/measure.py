@@ -72,10 +72,7 @@ def measure(target: Target, work: Work) -> Row:
     config, run = work.config, StageRunner(observer=watch)
     row: Row = {
         "resolution": round(case.resolution, 3),
-        "in_map": {
-            "numbers": np.concatenate([chain.numbers for chain in case.reference]).tolist(),
-            "reference": map_figures(case, case.reference),
-        },
+        "in_map": {"reference": map_figures(case, case.reference)},
         "seconds": timings,
     }
     if work.baseline == "mainmast":
@@ -100,32 +97,43 @@ def measure(target: Target, work: Work) -> Row:
     if config.until == "allatom":
         row["atoms"], minimised = atom_figures(case, evidence, models, config, run)
         row["in_map"]["model"] = map_figures(case, minimised)
+        if target.kind == "real":  # maps that are simulated differ less from place to place
+            row["in_map"]["by_residue"] = correlations_by_residue(case, minimised, row["in_map"])
     row["seconds_total"] = round(sum(timings.values()), 1)
     return row
 
 
 def map_figures(case: Case, chains: Sequence[Chain]) -> Row:
-    """How well chains with all their atoms fit the map: `cc_mask` with its B factor (Å²), mean `q_score`, and for every
-    residue of the reference the correlation of that of these chains, None where it is not there or outside the map.
+    """How well chains with all their atoms fit the map: `cc_mask` with its B factor (Å²), mean `q_score`.
 
     Empty for a map in which they cannot be judged.
     """
     try:
         fit = correlate(case.density, chains, case.resolution)
-        found = [residue_correlations(case.density, chain, case.resolution, fit.b) for chain in chains]
     except MapError:
         return {}
-    residues = [np.full(len(chain), np.nan) for chain in case.reference]
-    pairs = pair_residues(chains, case.reference)
-    for pair in range(len(pairs)):
-        value = found[pairs.model_chain[pair]][pairs.model_residue[pair]]
-        residues[pairs.reference_chain[pair]][pairs.reference_residue[pair]] = value
-    return {
-        "cc_mask": round(fit.mask, 4),
-        "b": round(fit.b, 1),
-        "q_score": round(mean_q_score(case.density, chains), 4),
-        "residues": [None if np.isnan(r) else round(float(r), 3) for r in np.concatenate(residues)],
-    }
+    q_score = mean_q_score(case.density, chains)
+    return {"cc_mask": round(fit.mask, 4), "b": round(fit.b, 1), "q_score": round(q_score, 4)}
+
+
+def correlations_by_residue(case: Case, model: Sequence[Chain], fits: Row) -> Row:
+    """Correlation with the map of every residue of the `reference`, whose `numbers` come with it, and of that residue
+    in the `model`; None outside the map, and where it is not built.
+
+    `fits` are the `map_figures` of both; empty if one of them is.
+    """
+    columns = {}
+    for whose, chains in (("reference", case.reference), ("model", model)):
+        if not fits[whose]:
+            return {}
+        found = [residue_correlations(case.density, chain, case.resolution, fits[whose]["b"]) for chain in chains]
+        residues = [np.full(len(chain), np.nan) for chain in case.reference]
+        pairs = pair_residues(chains, case.reference)
+        for pair in range(len(pairs)):
+            value = found[pairs.model_chain[pair]][pairs.model_residue[pair]]
+            residues[pairs.reference_chain[pair]][pairs.reference_residue[pair]] = value
+        columns[whose] = [None if np.isnan(r) else round(float(r), 3) for r in np.concatenate(residues)]
+    return {"numbers": np.concatenate([chain.numbers for chain in case.reference]).tolist(), **columns}
 
 
 def model_figures(profiles: Sequence[SequenceProfile], models: Sequence[CalphaModels], reference: list[Chain]) -> Row:

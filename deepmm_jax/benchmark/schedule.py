@@ -6,8 +6,10 @@ import traceback
 from collections.abc import Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
+from functools import partial
 from uuid import uuid4
 
+import dask.config
 from distributed import Client, LocalCluster, as_completed
 from distributed.scheduler import KilledWorker
 
@@ -46,6 +48,8 @@ def scheduler(address: str | None = None, workers: int = 1) -> Iterator[Client]:
         return
     # The process that watches over semaphores would report those of a run that a signal has ended at once.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    # A target that waits behind a long one, at the same worker, would wait while others are idle.
+    dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
     with LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
@@ -67,12 +71,16 @@ def measured(client: Client, targets: Mapping[Target, str], work: Work) -> Itera
     A target that raises has a row that says so. The tasks of a worker that dies go to another. Raises DeepMMError if
     the scheduler goes away.
     """
-    digests, here = work.digests(), uuid4()  # a scheduler may serve several callers
-    options = {"pure": False, "retries": RETRIES}
-    tasks = {
-        client.submit(attempt, target, work, digests, data, key=f"{target.name}-{here}", **options): target
-        for target, data in targets.items()
-    }
+    here = uuid4()  # a scheduler may serve several callers
+    # Dask keeps tasks back until a worker is free only if they come together and their keys begin alike.
+    futures = client.map(
+        partial(attempt, work=work, digests=work.digests()),
+        *(list(targets), list(targets.values())),
+        key=[f"measure-{here}-{target.name}" for target in targets],
+        pure=False,
+        retries=RETRIES,
+    )
+    tasks = dict(zip(futures, targets, strict=True))
     for future in as_completed(tasks, loop=client.loop):
         target = tasks[future]
         try:
@@ -84,8 +92,8 @@ def measured(client: Client, targets: Mapping[Target, str], work: Work) -> Itera
         yield target, row
 
 
-def attempt(target: Target, work: Work, digests: Mapping[str, str], data: str) -> Row:
-    """The row of a target, whatever happens to it. `digests` and `data` are of the caller's program and files."""
+def attempt(target: Target, data: str, *, work: Work, digests: Mapping[str, str]) -> Row:
+    """The row of a target, whatever happens to it. `data` and `digests` are of the caller's files and program."""
     try:
         if work.digests() != digests:
             raise ConfigError("the worker has another program or other weights than the caller; install the same")

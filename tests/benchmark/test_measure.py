@@ -11,7 +11,7 @@ import pytest
 from deepmm_jax.alignment.values import CalphaModels
 from deepmm_jax.benchmark import measure as module
 from deepmm_jax.benchmark.mainmast import mainmast_models
-from deepmm_jax.benchmark.measure import Work, map_figures, measure
+from deepmm_jax.benchmark.measure import Work, correlations_by_residue, measure
 from deepmm_jax.benchmark.targets import Case, Target
 from deepmm_jax.config import build_config
 from deepmm_jax.density.simulate import simulate_map
@@ -77,8 +77,6 @@ def test_row_has_the_first_model_and_the_best_of_ten(stages: Callable, kinase: C
     assert row["seconds_total"] == pytest.approx(sum(row["seconds"].values()), abs=0.1)
     fit = row["in_map"]["reference"]
     assert row["resolution"] == 5.0 and fit["cc_mask"] > 0.7 and 0.3 < fit["q_score"] < 1.0
-    assert len(fit["residues"]) == len(kinase) and min(fit["residues"]) > 0.3
-    assert row["in_map"]["numbers"] == kinase.numbers.tolist()
     assert "model" not in row["in_map"], "Cα atoms alone have no density"
 
 
@@ -96,9 +94,11 @@ def test_correlations_of_a_model_stand_at_the_residues_of_the_reference(case: Ca
         },
         b_factors=kinase.b_factors[here],
     )
-    residues = map_figures(case, [part])["residues"]
-    assert residues[:5] == [None] * 5 and len(residues) == len(kinase)
-    whole = map_figures(case, [kinase])["residues"]
+    found = correlations_by_residue(case, [part], {"reference": {"b": 20.0}, "model": {"b": 20.0}})
+    assert correlations_by_residue(case, [part], {"reference": {}, "model": {"b": 20.0}}) == {}
+    residues, whole = found["model"], found["reference"]
+    assert residues[:5] == [None] * 5 and len(residues) == len(whole) == len(kinase) and min(whole) > 0.3
+    assert found["numbers"] == kinase.numbers.tolist()
     apart = [np.abs(np.subtract(residues[5 + slip :], whole[5 : len(whole) - slip])).mean() for slip in (0, 1)]
     assert apart[0] < 0.01 < apart[1]  # but for the neighbours of what is missing
 

@@ -78,14 +78,14 @@ def test_worker_with_another_program_or_other_data_measures_nothing(monkeypatch:
     monkeypatch.setattr(schedule, "measure", benchmark_rows.measure)
     given, work = targets(tmp_path, "1abc_A")
     ((target, data),) = given.items()
-    assert "model" in schedule.attempt(target, work, work.digests(), data)
-    row = schedule.attempt(target, work, work.digests() | {"program": "another"}, data)
+    assert "model" in schedule.attempt(target, data, work=work, digests=work.digests())
+    row = schedule.attempt(target, data, work=work, digests=work.digests() | {"program": "another"})
     assert "another program or other weights" in row["failure"]
     (source,) = target.sources(tmp_path)
     source.write_text("another structure")
-    assert "other files of 1abc_A" in schedule.attempt(target, work, work.digests(), data)["failure"]
+    assert "other files of 1abc_A" in schedule.attempt(target, data, work=work, digests=work.digests())["failure"]
     source.unlink()
-    assert "FileNotFoundError" in schedule.attempt(target, work, work.digests(), data)["failure"]
+    assert "FileNotFoundError" in schedule.attempt(target, data, work=work, digests=work.digests())["failure"]
 
 
 def test_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch):
@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path):
         given, work = targets(tmp_path, "1aaa_A", "2bbb_A", "3ccc_A", "4ddd_A")
         with schedule.scheduler(address) as client:
             client.wait_for_workers(2, timeout=60)
-            client.run(use_stand_in)
+            client.run(use_stand_in, "measure_once_free")
             rows = measured(client, given, work)
             first = next_in_thread(rows)
             wait_for(lambda: len(list(tmp_path.glob("*_A.*"))) == 2)
@@ -136,12 +136,29 @@ def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path):
             process.wait(timeout=30)
 
 
-def use_stand_in() -> None:
+@pytest.mark.slow
+def test_no_target_waits_behind_a_long_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of two workers of our own one has a target that ends when all the others have ended."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    names = [f"{k}abc_A" for k in range(1, 10)]
+    given, work = targets(tmp_path, *names)
+    ended = []
+    with schedule.scheduler(workers=2) as client:
+        client.run(use_stand_in, "measure_first_last")
+        for target, row in measured(client, given, work):
+            assert "model" in row, row
+            ended.append(target.name)
+            if len(ended) == len(names) - 1:
+                (tmp_path / "free").touch()
+    assert sorted(ended) == names
+
+
+def use_stand_in(name: str) -> None:
     """Run at a worker."""
     from deepmm_jax.benchmark import schedule
-    from reference.benchmark_rows import measure_once_free
+    from reference import benchmark_rows
 
-    schedule.measure = measure_once_free
+    schedule.measure = getattr(benchmark_rows, name)
 
 
 def wait_for(ready: Callable[[], bool]) -> None:

@@ -46,6 +46,17 @@ def measure_once_free(target: Target, work: Work) -> dict[str, Any]:
     return model_row(1.0)
 
 
+def measure_first_last(target: Target, work: Work) -> dict[str, Any]:
+    """A row, of a target whose name begins with 1 once the file `free` lies in the data folder, or after a minute."""
+    assert work.data is not None
+    deadline = time.monotonic() + 60
+    while target.name.startswith("1") and not (work.data / "free").exists():
+        if time.monotonic() > deadline:
+            return {"error": "the others did not end"}
+        time.sleep(0.05)
+    return model_row(1.0)
+
+
 @contextmanager
 def threads(address: str | None = None, workers: int = 1) -> Iterator[Client]:
     """A cluster in threads of this process, in place of `schedule.scheduler`."""
