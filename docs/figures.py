@@ -207,7 +207,7 @@ def figure_9() -> Any:
     mscores, scores = column(simulated, "mscore"), column(simulated, "model", "tm_score")
     curves(score, mscores, scores, {"paper": predicted_tm_score, "fitted to validation chains": refitted_tm_score})
     score.set(xlabel="MScore", ylabel="TM-score", ylim=(0, 1))
-    mscores, correlations = column(in_map, "mscore"), column(in_map, "in_map", "model", "cc_mask")
+    correlations = column(simulated, "in_map", "model", "cc_mask")
     fitted = np.poly1d(np.polyfit(mscores, correlations, 1))
     print(f"  equation 6 fitted: {fitted[1]:.3f} MScore + {fitted[0]:.3f}")
     curves(fit, mscores, correlations, {"paper": predicted_cc_mask, "fitted to these": fitted})

@@ -95,6 +95,8 @@ HELD_OUT = {
     "EMD-2566, mitoribosomal protein": "emd2566_3j6b_9",
     "EMD-5185, TMV, one chain": "emd5185_3j06_A",
     "the same, cut out by DeepMM's authors": "emd5185_3j06_deepmm",
+    "EMD-2513, FRH, three chains": "emd2513_frh_ABC",
+    "EMD-3240, γ-secretase, four chains": "emd3240_5fn5_ABCD",
     "VP6 at 3.8 Å, neighbours left in": "vp6_unmasked",
     "EMD-1461, VP6, one copy": "emd1461_vp6_trimer:A",
     "EMD-4413, TMV, neighbours left in": "emd4413_6i5a_A",
