@@ -118,6 +118,16 @@ def test_held_out_maps():
         assert says(cells[-1], *(row["in_map"][whose]["cc_mask"] for whose in ("model", "reference"))), label
 
 
+def test_emd_8923():
+    (row,) = results("accuracy-emd8923")["cases"].values()
+    text = " ".join((ROOT / "README.md").read_text().split())
+    said = text[text.index("were watched: ") :].partition(" [docs")[0]
+    model, atoms = row["model"], row["atoms"]["minimised"]
+    expected = [*(model[key] for key in ("n_model", "n_reference", "ca_rmsd", "tm_score"))]
+    expected += [model["residue_match"], model["sequence_match"], atoms["all_atom_rmsd"], atoms["clashscore"]]
+    assert says(said.rstrip(".").replace("TM-score", ""), *expected), said
+
+
 STAGES = {
     "evidence": ("evidence",),
     "threading": ("threading",),
