@@ -190,6 +190,16 @@ def test_confidence():
     assert tested["calibration_error"] <= 0.08 and tested["right"] <= 0.8
 
 
+def test_wrong_hand():
+    chains = results("wrong_hand")["chains"].values()
+    for hand, cells in zip(
+        ("right", "mirrored"), table("docs/confidence.md", "| | maps | with the warning |").values()
+    ):
+        believed = [row[hand] for row in chains if (row[hand]["confidence"] or 0) > 0.8]
+        warned = [sum(row["warned"] for row in rows) for rows in ([row[hand] for row in chains], believed)]
+        assert [int(cell) for cell in cells] == [len(chains), warned[0], len(believed), warned[1]]
+
+
 def test_mainmast():
     rows = table("docs/benchmarks.md", "| | Cα RMSD | CLICK RMSD | CLICK overlap |")
     programs = {"DeepMM-JAX": "accuracy-simulated-40", "MAINMAST": "accuracy-simulated-40-mainmast"}
