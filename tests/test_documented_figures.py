@@ -131,6 +131,7 @@ def test_emd_8923():
 STAGES = {
     "evidence": ("evidence",),
     "threading": ("threading",),
+    "gaps, refinement, confidence": ("gaps", "refinement", "confidence"),
     "backbone and side chains": ("backbone", "side chains"),
     "minimisation": ("minimisation",),
     "all of it": ("total",),
@@ -198,6 +199,14 @@ def test_wrong_hand():
         believed = [row[hand] for row in chains if (row[hand]["confidence"] or 0) > 0.8]
         warned = [sum(row["warned"] for row in rows) for rows in ([row[hand] for row in chains], believed)]
         assert [int(cell) for cell in cells] == [len(chains), warned[0], len(believed), warned[1]]
+
+
+def test_processor_seconds():
+    found = results("speed")
+    for stage, cells in table("docs/benchmarks.md", "| stage | 62 |").items():
+        key = "total" if stage == "all of it" else stage
+        assert all(says(cell, size["second"][key][0]) for cell, size in zip(cells, found["sizes"])), stage
+        assert says(cells[-1], found["exponents of processor seconds in residues"][key]), stage
 
 
 def test_mainmast():
