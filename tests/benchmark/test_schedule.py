@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from distributed import Future
+from distributed import Future, Scheduler
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
 
@@ -148,9 +148,15 @@ def test_no_target_waits_behind_a_long_one(tmp_path: Path, monkeypatch: pytest.M
         for target, row in measured(client, given, work):
             assert "model" in row, row
             ended.append(target.name)
+            assert client.run_on_scheduler(most_in_hand) <= 1
             if len(ended) == len(names) - 1:
                 (tmp_path / "free").touch()
     assert sorted(ended) == names
+
+
+def most_in_hand(dask_scheduler: Scheduler) -> int:
+    """Tasks that are given to one worker, those included that it has not begun; run at the scheduler."""
+    return max(len(worker.processing) for worker in dask_scheduler.workers.values())
 
 
 def use_stand_in(name: str) -> None:
