@@ -3,7 +3,6 @@
 import errno
 import pickle
 import shutil
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -189,15 +188,13 @@ def test_value_that_cannot_be_written_is_used_all_the_same(
 
 
 def test_program_is_its_files_and_what_it_computes_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An edit anywhere in the library makes another program, in some milliseconds."""
+    """An edit anywhere in the library makes another program."""
     here = stages.program_digest()
     package = Path(stages.__file__).parent
     shutil.copytree(package, tmp_path / "deepmm_jax", ignore=shutil.ignore_patterns("checkpoints", "examples"))
     monkeypatch.setattr(stages, "__file__", str(tmp_path / "deepmm_jax" / "stages.py"))
     fresh = stages.program_digest.__wrapped__
-    started = time.process_time()
     assert fresh() == here
-    assert time.process_time() - started < 0.5
     tabu = tmp_path / "deepmm_jax" / "tracing" / "tabu.py"
     tabu.write_bytes(tabu.read_bytes() + b"\n")
     assert fresh() != here
