@@ -20,7 +20,7 @@ def test_python_example_of_the_readme(tmp_path: Path, monkeypatch: pytest.Monkey
     first, last = 0, 40
     seen = (chain.residue_of_atom >= first) & (chain.residue_of_atom < last)
     monkeypatch.chdir(tmp_path)
-    write_map("emd_6272.map.gz", simulate_map(chain.positions[seen], chain.atomic_numbers[seen], 5.0))
+    write_map("chain_A.mrc", simulate_map(chain.positions[seen], chain.atomic_numbers[seen], 5.0))
     Path("vp6.fasta").write_text(f">piece of adenylate kinase\n{chain.sequence[first:last]}\n")
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
