@@ -1,6 +1,6 @@
 """How often the warning of a wrong hand is right: validation chains in their maps, and in the mirror images of these.
 
-    python benchmarks/wrong_hand.py --cache runs/confidence
+    python benchmarks/wrong_hand.py --cache runs/confidence --longest 200
 
 The cache is that of fit_confidence.py, which has the models in maps of the right hand; those in mirrored maps are
 added to it. Writes benchmarks/results/wrong_hand.json. Reads the data folder (DEEPMM_JAX_DATA).
@@ -30,10 +30,13 @@ def main() -> None:
     """Build in mirrored maps what is missing, and count warnings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cache", type=Path, required=True, help="folder of built models")
+    parser.add_argument("--longest", type=int, default=200, help="residues of a chain at most")
     arguments = parser.parse_args()
     chains: dict[str, Any] = {}
     for kept in sorted(arguments.cache.glob("*.pkl")):
         name, evidence, profile, models, *_ = pickle.loads(kept.read_bytes())
+        if len(profile) > arguments.longest:
+            continue
         config = build_config("experimental")
         models = rate_models(evidence, models, profile, config.alignment, *typing_of(config))
         mirrored = kept.with_suffix(".mirrored")
@@ -41,7 +44,7 @@ def main() -> None:
             mirrored.write_bytes(pickle.dumps(built_in_mirror(name)))
         chains[name] = {"right": said_of(models), "mirrored": said_of(pickle.loads(mirrored.read_bytes()))}
         print(name, chains[name], flush=True)
-        write(chains)
+        write(chains, arguments.longest)
 
 
 def built_in_mirror(name: str) -> CalphaModels | None:
@@ -69,12 +72,12 @@ def said_of(models: CalphaModels | None) -> dict[str, Any]:
     return {"turns": turns, "warned": of_wrong_hand(*turns), "confidence": confidence and round(confidence, 3)}
 
 
-def write(chains: dict[str, Any]) -> None:
+def write(chains: dict[str, Any], longest: int) -> None:
     """Counts, and every chain."""
     warned = {hand: sum(row[hand]["warned"] for row in chains.values()) for hand in ("right", "mirrored")}
     # The precision is that of a user half of whose maps are mirrored.
     head = {
-        "command": "python benchmarks/wrong_hand.py --cache FOLDER",
+        "command": f"python benchmarks/wrong_hand.py --cache FOLDER --longest {longest}",
         "maps_of_each_hand": len(chains),
         "warned": warned,
         "precision": round(warned["mirrored"] / max(sum(warned.values()), 1), 3),
